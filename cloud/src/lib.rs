@@ -1,0 +1,17 @@
+//! The ports a flock is built on, and the adapters behind them.
+//!
+//! [`ports`] is the whole of what the scheduler, the worker, the console and the simulator know of the outside:
+//! objects, the job table and its changes, a queue, the compute, logs, secrets and a clock. [`error`] is the one
+//! error they answer with. [`local`] keeps a flock in SQLite and plain folders on this machine.
+//!
+//! Nothing here decides anything: which upload becomes a job is the scheduler's business, how a row may change is
+//! `shepard_model::transition`'s. A crate and not a module, because the console, the lambdas, the worker image and
+//! the simulator all use it.
+
+pub mod error;
+#[cfg(feature = "local")]
+pub mod local;
+pub mod ports;
+
+pub use error::{CloudError, Kind, Result};
+pub use ports::{Clock, Compute, Logs, Objects, Ports, Queue, Secrets, Table};

@@ -1,0 +1,1 @@
+//! A flock on this machine: SQLite and plain folders. (Being written.)

@@ -1,0 +1,364 @@
+//! The ports: everything the scheduler, the worker and the console ask of the outside, on one page.
+//!
+//! Every method may be cancelled by dropping its future and may be repeated; none retries by itself beyond what
+//! its service's client does, none blocks the thread, and every list comes in pages.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use shepard_model::{JobId, JobRow, JobSummary, ObjectRef, Refused, Transition};
+
+use crate::error::Result;
+
+/// What is known of an object without reading it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectMeta {
+    /// Where it is; the version is that of the object seen.
+    pub object: ObjectRef,
+    /// Bytes.
+    pub size: u64,
+    /// Last change, in milliseconds since the epoch.
+    pub modified_ms: i64,
+}
+
+/// Part of an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Range {
+    /// `length` bytes from `start`; fewer where the object ends earlier.
+    From {
+        /// First byte.
+        start: u64,
+        /// How many at most.
+        length: u64,
+    },
+    /// The last `0` bytes; the whole object where it is smaller.
+    Suffix(u64),
+}
+
+/// The bytes of a range and the size of the whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// The bytes.
+    pub bytes: Vec<u8>,
+    /// Offset of the first of them.
+    pub start: u64,
+    /// Size of the whole object.
+    pub total: u64,
+}
+
+/// One page of a list, and where the next begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page<T> {
+    /// The items.
+    pub items: Vec<T>,
+    /// Pass it to get the next page; None at the end.
+    pub next: Option<String>,
+}
+
+/// Buckets of objects.
+#[async_trait]
+pub trait Objects: Send + Sync {
+    /// Size, version and age of an object.
+    async fn head(&self, object: &ObjectRef) -> Result<ObjectMeta>;
+    /// Reads a range. Honours the version where one is given: a changed object is `NotFound`.
+    async fn get(&self, object: &ObjectRef, range: Range) -> Result<Part>;
+    /// Copies an object to a file that must not exist, in constant memory; gives its size.
+    async fn download(&self, object: &ObjectRef, to: &Path) -> Result<u64>;
+    /// Copies a file to an object in constant memory. The key shows only when the object is whole.
+    async fn upload(&self, from: &Path, to: &ObjectRef) -> Result<ObjectMeta>;
+    /// The objects under a prefix, in key order, a page at a time.
+    async fn list(&self, bucket: &str, prefix: &str, from: Option<&str>) -> Result<Page<ObjectMeta>>;
+    /// Removes an object; no error where there is none.
+    async fn delete(&self, object: &ObjectRef) -> Result<()>;
+}
+
+/// What became of a new row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Put {
+    /// It was written.
+    Created,
+    /// There was one already; this is it.
+    Exists(Box<JobRow>),
+}
+
+/// What became of a change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Applied {
+    /// Made; the row as it is now.
+    Changed(Box<JobRow>),
+    /// Not made, for the reason given; the row as it is.
+    Refused(Refused, Box<JobRow>),
+    /// There is no such row.
+    Missing,
+}
+
+/// A place in the table's stream of changes. `default()` is the beginning: every row there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Cursor(pub u64);
+
+/// Rows that changed since a cursor: each at most once, as it is now.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Changes {
+    /// New and changed rows.
+    pub rows: Vec<JobSummary>,
+    /// Rows that are gone.
+    pub removed: Vec<JobId>,
+    /// Where to go on.
+    pub next: Cursor,
+    /// More is there already.
+    pub more: bool,
+}
+
+/// The job table.
+#[async_trait]
+pub trait Table: Send + Sync {
+    /// Writes a row unless its id is there already.
+    async fn put_new(&self, row: &JobRow) -> Result<Put>;
+    /// Reads a row, consistently.
+    async fn get(&self, id: &JobId) -> Result<Option<JobRow>>;
+    /// Makes one change, atomically, by the rules of [`JobRow::apply`].
+    async fn apply(&self, id: &JobId, change: &Transition) -> Result<Applied>;
+    /// What changed since `cursor`, at most `limit` rows.
+    async fn changes(&self, cursor: Cursor, limit: usize) -> Result<Changes>;
+    /// Whole rows, a page at a time, in the order in which they were written.
+    async fn scan(&self, from: Option<&str>, limit: usize) -> Result<Page<JobRow>>;
+}
+
+/// A message taken from a queue and not yet deleted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// Names this receipt; a later delivery of the same message has another.
+    pub receipt: String,
+    /// The body.
+    pub body: String,
+    /// How many times it has been delivered, this one included.
+    pub deliveries: u32,
+}
+
+/// Messages waiting, in flight, and given up on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Depth {
+    /// Visible now.
+    pub waiting: u64,
+    /// Delivered and not yet deleted, or delayed.
+    pub in_flight: u64,
+    /// In the dead-letter queue.
+    pub dead: u64,
+}
+
+/// A queue with visibility, redelivery and dead letters. Delivers at least once.
+#[async_trait]
+pub trait Queue: Send + Sync {
+    /// Puts messages in.
+    async fn send(&self, bodies: &[String]) -> Result<()>;
+    /// Takes up to `max` visible messages and hides them for `hide_ms`.
+    async fn receive(&self, max: usize, hide_ms: i64) -> Result<Vec<Message>>;
+    /// Deletes messages by receipt; a receipt that no longer holds is no error.
+    async fn delete(&self, receipts: &[String]) -> Result<()>;
+    /// Makes a message visible again after `after_ms`.
+    async fn release(&self, receipt: &str, after_ms: i64) -> Result<()>;
+    /// How deep it is.
+    async fn depth(&self) -> Result<Depth>;
+    /// Moves the dead letters back; gives how many.
+    async fn redrive(&self) -> Result<u64>;
+}
+
+/// A job as the compute takes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobRequest {
+    /// Names the submission: the job id, and its run where that is not the first. Submitting a name twice makes
+    /// two jobs on AWS, so the scheduler looks it up first where it may have been submitted before.
+    pub name: String,
+    /// Environment overrides, as the original's: names in `shepard_model::names::worker_env`.
+    pub environment: Vec<(String, String)>,
+}
+
+/// Where the compute says a job stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ComputeState {
+    /// Waiting for a place.
+    Runnable,
+    /// Being started.
+    Starting,
+    /// Running.
+    Running,
+    /// Ended with exit code 0.
+    Succeeded,
+    /// Ended otherwise.
+    Failed,
+}
+
+/// What the compute knows of a job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ComputeJob {
+    /// The compute's id.
+    pub id: String,
+    /// The name it was submitted under.
+    pub name: String,
+    /// Where it stands.
+    pub state: ComputeState,
+    /// The compute's own reason.
+    pub reason: Option<String>,
+    /// Attempts begun.
+    pub attempts: u32,
+}
+
+/// Where jobs run.
+#[async_trait]
+pub trait Compute: Send + Sync {
+    /// Takes a job; gives the compute's id.
+    async fn submit(&self, job: &JobRequest) -> Result<String>;
+    /// The jobs submitted under a name, newest first.
+    async fn find(&self, name: &str) -> Result<Vec<ComputeJob>>;
+    /// What is known of these jobs; ones it has forgotten are absent.
+    async fn describe(&self, ids: &[String]) -> Result<Vec<ComputeJob>>;
+    /// Stops a job wherever it is; no error where it has ended.
+    async fn terminate(&self, id: &str, reason: &str) -> Result<()>;
+}
+
+/// Where a line of a job's log came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogSource {
+    /// The payload's standard output.
+    Stdout,
+    /// The payload's standard error.
+    Stderr,
+    /// The worker itself.
+    Worker,
+}
+
+/// One line of a log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLine {
+    /// When it was written, in milliseconds since the epoch.
+    pub at_ms: i64,
+    /// By whom.
+    pub source: LogSource,
+    /// The line, without its end.
+    pub text: String,
+}
+
+/// Lines of a stream and where to go on. An empty page is not the end: more may come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogPage {
+    /// The lines, oldest first.
+    pub lines: Vec<LogLine>,
+    /// Pass it to read on.
+    pub next: String,
+    /// More is there already.
+    pub more: bool,
+}
+
+/// Where reading a stream begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LogFrom {
+    /// At its first line.
+    Start,
+    /// So many lines before its end.
+    Tail(usize),
+    /// At the first line written at this time or later, in milliseconds since the epoch.
+    Since(i64),
+    /// Where a page ended.
+    Token(String),
+}
+
+/// Job logs, one stream an attempt.
+#[async_trait]
+pub trait Logs: Send + Sync {
+    /// Adds lines to a stream, making it if need be.
+    async fn append(&self, stream: &str, lines: &[LogLine]) -> Result<()>;
+    /// Reads at most `limit` lines. A stream that is not there yet is an empty page.
+    async fn read(&self, stream: &str, from: &LogFrom, limit: usize) -> Result<LogPage>;
+}
+
+/// The flock's secrets.
+#[async_trait]
+pub trait Secrets: Send + Sync {
+    /// Names and contents. Neither may be logged; the type prints nothing.
+    async fn read(&self) -> Result<Vec<Secret>>;
+}
+
+/// One secret. Its `Debug` shows the name alone.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret {
+    /// File name in the payload's secrets folder.
+    pub name: String,
+    /// Content.
+    pub bytes: Vec<u8>,
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Secret").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// The time, as a port, so that a simulator can own it.
+#[async_trait]
+pub trait Clock: Send + Sync {
+    /// Milliseconds since the epoch.
+    fn now_ms(&self) -> i64;
+    /// Waits.
+    async fn sleep_ms(&self, duration_ms: u64);
+}
+
+/// The clock on the wall.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct WallClock;
+
+#[async_trait]
+impl Clock for WallClock {
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that asks")]
+    fn now_ms(&self) -> i64 {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+    }
+
+    async fn sleep_ms(&self, duration_ms: u64) {
+        tokio::time::sleep(std::time::Duration::from_millis(duration_ms)).await;
+    }
+}
+
+/// The names of a flock's four buckets, by what they are for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Buckets {
+    /// Uploads.
+    pub inputs: String,
+    /// Results.
+    pub outputs: String,
+    /// Code for quick deploy.
+    pub quick_deploy: String,
+    /// Logs and partial outputs of failed jobs.
+    pub errors: String,
+}
+
+/// One flock's ports, ready to be handed to the scheduler, the worker or the console.
+#[derive(Clone)]
+pub struct Ports {
+    /// Its buckets' names.
+    pub buckets: Buckets,
+    /// Objects.
+    pub objects: Arc<dyn Objects>,
+    /// Job table.
+    pub table: Arc<dyn Table>,
+    /// Queue of uploads.
+    pub queue: Arc<dyn Queue>,
+    /// Compute.
+    pub compute: Arc<dyn Compute>,
+    /// Logs.
+    pub logs: Arc<dyn Logs>,
+    /// Secrets.
+    pub secrets: Arc<dyn Secrets>,
+    /// Clock.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl std::fmt::Debug for Ports {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ports").field("buckets", &self.buckets).finish_non_exhaustive()
+    }
+}

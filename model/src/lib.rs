@@ -1,0 +1,32 @@
+//! What every part of Shepard agrees on: the job row and its transitions, the statuses, the reserved keywords,
+//! the names of environment variables and outputs, and the rules for `inputs.txt`.
+//!
+//! Pure data and pure functions. Nothing here opens a file, asks the time or knows that AWS exists; the
+//! instants that appear are handed in by the caller, in milliseconds since the Unix epoch.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`id`] | the deterministic job id |
+//! | [`value`] | one variable of the user, with its digits kept |
+//! | [`inputs`] | decoding and checking `inputs.txt` |
+//! | [`keywords`] | the reserved and the special names |
+//! | [`status`] | the status strings scripts rely on, and the states people see |
+//! | [`row`] | the job row and its one-line summary |
+//! | [`transition`] | every change a row can undergo, and when it is refused |
+//! | [`names`] | output keys, artefact keys, environment names |
+
+pub mod id;
+pub mod inputs;
+pub mod keywords;
+pub mod names;
+pub mod row;
+pub mod status;
+pub mod transition;
+pub mod value;
+
+pub use id::{JobId, ObjectRef};
+pub use inputs::{Inputs, InputsError};
+pub use row::{Attempt, JobRow, JobSummary, Note};
+pub use status::{Outcome, Stage, State};
+pub use transition::{Fence, Refused, Transition};
+pub use value::Value;

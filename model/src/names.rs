@@ -1,0 +1,94 @@
+//! Names that leave the system: output keys, artefact keys, environment variables of the worker.
+
+use crate::id::JobId;
+
+/// Which filesystem a result came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Filesystem {
+    /// The host's own disk.
+    Root,
+    /// The shared EFS.
+    Efs,
+    /// The Lustre scratch.
+    Lustre,
+}
+
+impl Filesystem {
+    /// The word in the result's name.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Root => "root",
+            Self::Efs => "efs",
+            Self::Lustre => "lustre",
+        }
+    }
+}
+
+/// Key of a result: `[<TAG>_]result@<UUID>_<start epoch seconds>_<root|efs|lustre>.zip`.
+///
+/// The tag is used as it is, so a `/` in it makes a prefix, as in the original.
+pub fn result_key(tag: Option<&str>, id: &JobId, start_epoch_s: i64, from: Filesystem) -> String {
+    let prefix = tag.map(|tag| format!("{tag}_")).unwrap_or_default();
+    format!("{prefix}result@{id}_{start_epoch_s}_{}.zip", from.word())
+}
+
+/// Key, in the errors bucket, of what a failed attempt left: its log and partial outputs, in one zip.
+pub fn failure_key(tag: Option<&str>, id: &JobId, start_epoch_s: i64) -> String {
+    let prefix = tag.map(|tag| format!("{tag}_")).unwrap_or_default();
+    format!("{prefix}error@{id}_{start_epoch_s}.zip")
+}
+
+/// The log stream of one attempt of one run of a job. One stream an attempt, so that nobody has to guess.
+pub fn log_stream(id: &JobId, run: u32, attempt: u32) -> String {
+    format!("{id}-{run}-{attempt}")
+}
+
+/// Environment of the worker, names exactly as the original job definition spells them.
+pub mod worker_env {
+    /// Job id; key of the row.
+    pub const UUID: &str = "UUID";
+    /// Key of the input object, or `None` for a job that came by API.
+    pub const INPUT_ZIP_NAME: &str = "INPUT_ZIP_NAME";
+    /// `True` for a job that came by API, else `False`.
+    pub const IS_INVOKED: &str = "IS_INVOKED";
+    /// Secret ARN or name.
+    pub const SECRET_STORE: &str = "SECRET_STORE";
+    /// `True` where an EFS is mounted at `/mnt/efs`.
+    pub const USES_EFS: &str = "USES_EFS";
+    /// `True` where a Lustre is mounted at `/mnt/fsx`.
+    pub const USES_LUSTRE: &str = "USES_LUSTRE";
+    /// Region.
+    pub const REGION: &str = "region";
+    /// Inputs bucket.
+    pub const INPUTS_BUCKET: &str = "inputs_bucket";
+    /// Outputs bucket.
+    pub const OUTPUTS_BUCKET: &str = "outputs_bucket";
+    /// Quick-deploy bucket.
+    pub const QUICK_DEPLOY_BUCKET: &str = "quick_deploy_bucket";
+    /// Table.
+    pub const TABLE_NAME: &str = "table_name";
+    /// Open-files limit.
+    pub const ULIMIT_FILENO: &str = "ULIMIT_FILENO";
+    /// `True` where the payload may talk to the Docker daemon.
+    pub const ALLOW_DOCKER_ACCESS: &str = "ALLOW_DOCKER_ACCESS";
+    /// Ours: bucket for the logs and partial outputs of failed jobs. Absent on an old stack.
+    pub const ERRORS_BUCKET: &str = "errors_bucket";
+    /// Ours: which run of the row this is, counted from 1; a person's retry makes the next. Absent means 1.
+    pub const RUN: &str = "SHEPARD_RUN";
+    /// Batch's own: which attempt of the run this is, counted from 1.
+    pub const ATTEMPT: &str = "AWS_BATCH_JOB_ATTEMPT";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_are_named_as_in_the_contract() -> Result<(), &'static str> {
+        let id = JobId::parse("abc").ok_or("id")?;
+        assert_eq!(result_key(None, &id, 7, Filesystem::Root), "result@abc_7_root.zip");
+        assert_eq!(result_key(Some("a/b"), &id, 7, Filesystem::Efs), "a/b_result@abc_7_efs.zip");
+        assert_eq!(failure_key(Some("t"), &id, 7), "t_error@abc_7.zip");
+        Ok(())
+    }
+}
