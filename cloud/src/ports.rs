@@ -9,6 +9,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use shepard_model::{JobId, JobRow, JobSummary, ObjectRef, Refused, Transition};
+pub use shepard_model::{LogLine, LogSource};
 
 use crate::error::Result;
 
@@ -217,29 +218,6 @@ pub trait Compute: Send + Sync {
     async fn describe(&self, ids: &[String]) -> Result<Vec<ComputeJob>>;
     /// Stops a job wherever it is; no error where it has ended.
     async fn terminate(&self, id: &str, reason: &str) -> Result<()>;
-}
-
-/// Where a line of a job's log came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum LogSource {
-    /// The payload's standard output.
-    Stdout,
-    /// The payload's standard error.
-    Stderr,
-    /// The worker itself.
-    Worker,
-}
-
-/// One line of a log.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LogLine {
-    /// When it was written, in milliseconds since the epoch.
-    pub at_ms: i64,
-    /// By whom.
-    pub source: LogSource,
-    /// The line, without its end.
-    pub text: String,
 }
 
 /// Lines of a stream and where to go on. An empty page is not the end: more may come.

@@ -10,6 +10,7 @@
 //! | [`value`] | one variable of the user, with its digits kept |
 //! | [`inputs`] | decoding and checking `inputs.txt` |
 //! | [`keywords`] | the reserved and the special names |
+//! | [`log`] | one line of a job's log |
 //! | [`status`] | the status strings scripts rely on, and the states people see |
 //! | [`row`] | the job row and its one-line summary |
 //! | [`transition`] | every change a row can undergo, and when it is refused |
@@ -18,6 +19,7 @@
 pub mod id;
 pub mod inputs;
 pub mod keywords;
+pub mod log;
 pub mod names;
 pub mod row;
 pub mod status;
@@ -26,6 +28,7 @@ pub mod value;
 
 pub use id::{JobId, ObjectRef};
 pub use inputs::{Inputs, InputsError};
+pub use log::{LogLine, LogSource};
 pub use row::{Attempt, JobRow, JobSummary, Note};
 pub use status::{Outcome, Stage, State};
 pub use transition::{Fence, Refused, Transition};
