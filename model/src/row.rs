@@ -15,7 +15,7 @@ pub struct Attempt {
     pub run: u32,
     /// Which attempt of the run, from 1.
     pub attempt: u32,
-    /// Who ran it: host and process, for people.
+    /// Who ran it: host and process, for people. Empty where it was lost before anybody had begun it.
     pub worker: String,
     /// Name of its log stream.
     pub log_stream: String,

@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::id::ObjectRef;
+use crate::names;
 use crate::row::{Attempt, CancelRequest, JobRow, Note};
 use crate::status::{self, Outcome, Stage};
 
@@ -272,6 +273,21 @@ impl JobRow {
         }
         self.claim = None;
         self.lease_until_ms = 0;
+        // An attempt that is lost before its worker claimed it is written down all the same: that worker may be
+        // only late, and this entry is what refuses it.
+        let known = |one: &Attempt| one.run == run && one.attempt >= attempt;
+        if !self.attempts.iter().any(known) {
+            self.attempts.push(Attempt {
+                run,
+                attempt,
+                worker: String::new(),
+                log_stream: names::log_stream(&self.id, run, attempt),
+                started_ms: at_ms,
+                ended_ms: Some(at_ms),
+                exit_code: None,
+                reason: Some(reason.to_owned()),
+            });
+        }
         self.note(Stage::Lost, at_ms, Some(reason.to_owned()));
         if let Some(cancel) = &self.cancel {
             let reason = format!("cancelled by {}", cancel.by);
@@ -430,6 +446,15 @@ mod tests {
         assert!(retried.apply(&claim(2, "v", 6)).is_ok());
         let failed = running.apply(&lost(false)).expect("lost");
         assert_eq!((failed.state(), failed.reason.as_deref()), (State::Failed, Some("gone")));
+    }
+
+    #[test]
+    fn a_worker_that_was_only_late_cannot_claim_an_attempt_that_was_given_up() {
+        let lost = Transition::Lost { run: 1, attempt: 1, reason: "gone".into(), retry: true, at_ms: 5 };
+        let retried = row().apply(&lost).expect("lost").apply(&lost).expect("said twice");
+        assert_eq!(retried.attempts.len(), 1, "{:?}", retried.attempts);
+        assert_eq!(retried.apply(&claim(1, "late", 6)), Err(Refused::Fenced));
+        assert!(retried.apply(&claim(2, "next", 6)).is_ok());
     }
 
     #[test]
