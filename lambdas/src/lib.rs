@@ -1,1 +1,31 @@
-//! placeholder
+//! The scheduler core: an upload, or a request by API, becomes a row and then a job.
+//!
+//! Logic over the ports and nothing else: the local flock's supervisor, the lambdas and the simulator run the
+//! same code. No adapter is named here, and the time comes from the `Clock` port.
+//!
+//! | module | is |
+//! |---|---|
+//! | [`event`] | the notification of an upload, read and written |
+//! | [`zip`] | finds and checks `inputs.txt` in an archive of any size by reading a few ranges of it |
+//! | [`scheduler`] | messages in; rows and jobs out; what is deleted and what is redelivered |
+//! | [`submit`] | one run of a row handed to the compute, once |
+//! | [`endpoint`] | jobs that come by API, without an object |
+//! | [`reconcile`] | finishes what a crash or a lost message left half done |
+//!
+//! Invariants, each held by a test: a row is written before its job is submitted; the same upload never has a
+//! second row; a message is deleted only after its work is in the table; a crash at any await is finished by
+//! the next delivery; nothing a user writes can panic or vanish.
+
+pub mod endpoint;
+pub mod event;
+pub mod reconcile;
+pub mod scheduler;
+pub mod submit;
+pub mod zip;
+
+pub use endpoint::{Answer, EndpointError, accept};
+pub use event::notification;
+pub use reconcile::{ReconcileSettings, Reconciled, reconcile};
+pub use scheduler::{Became, Handled, Pumped, Scheduler, SchedulerSettings, Verdict};
+pub use submit::{Submission, job_name, job_request, submit_run};
+pub use zip::{ReadError, ZipProblem, read_inputs, read_inputs_of_file};
