@@ -1,1 +1,41 @@
-//! placeholder
+//! What runs one attempt of one job, over the ports alone.
+//!
+//! The local flock's worker process and the worker image of a flock on AWS call the same [`run`]: claim the row,
+//! fetch the input, the quick-deploy code and the secrets, run the payload, put its outputs or what is left of a
+//! failure, tidy up, write the final row.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`job`] | which attempt this is, read off the contract's worker environment |
+//! | [`place`] | the directories a job gets, and joins that cannot leave them |
+//! | [`environment`] | the payload's environment, in the contract's order |
+//! | [`payload`] | the trait behind which the user's code runs |
+//! | [`process`] | a payload that is a process of this machine, and its group |
+//! | [`log`] | lines to the job's log stream, in batches |
+//! | [`fetch`] | input, code and secrets into the job's directories |
+//! | [`archive`] | a directory into a zip, whatever lies in it |
+//! | [`outputs`] | zips to the outputs and errors buckets |
+//! | [`row`] | the row's changes, with bounded retries, and the heartbeat |
+//! | [`run`](mod@run) | the sequence, and what the process exits with |
+//!
+//! Nothing here imports an adapter, asks for the time but through the clock port, passes a string to a shell,
+//! or writes a secret or a user's variable to a log.
+
+pub mod archive;
+pub mod environment;
+pub mod fetch;
+pub mod job;
+pub mod log;
+pub mod outputs;
+pub mod payload;
+pub mod place;
+pub mod process;
+mod readers;
+pub mod row;
+pub mod run;
+
+pub use job::{Job, JobError};
+pub use payload::{Exited, Line, Payload, PayloadError, PayloadSpec};
+pub use place::Place;
+pub use process::ProcessPayload;
+pub use run::{Exit, run};

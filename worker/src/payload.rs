@@ -1,0 +1,108 @@
+//! The trait behind which the user's code runs: a process here, a container in the worker image.
+
+use std::path::PathBuf;
+
+use async_trait::async_trait;
+use shepard_cloud::ports::LogSource;
+use shepard_model::JobId;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::place::Dirs;
+
+/// One line of the payload's output, without its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// Standard output or standard error.
+    pub source: LogSource,
+    /// The text; bytes that are no UTF-8 are replaced.
+    pub text: String,
+}
+
+/// What to run, and where.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PayloadSpec {
+    /// Job id; a container's name.
+    pub id: JobId,
+    /// The contract's variables, in its order; no name appears twice. Whatever else the payload finds in its
+    /// environment is for the [`Payload`] to decide.
+    pub environment: Vec<(String, String)>,
+    /// The job's directories, one entry a filesystem.
+    pub dirs: Vec<Dirs>,
+    /// Input directory the payload is started in.
+    pub input: PathBuf,
+    /// Folder that holds the quick-deploy `run.sh`, where one was asked for: the folder to run it in.
+    pub quick_deploy: Option<PathBuf>,
+    /// Open-files limit.
+    pub ulimit_nofile: Option<u64>,
+    /// The payload may talk to the Docker daemon.
+    pub allow_docker: bool,
+}
+
+impl std::fmt::Debug for PayloadSpec {
+    /// Leaves the environment out: it is the user's.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PayloadSpec")
+            .field("id", &self.id)
+            .field("input", &self.input)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a payload stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// By itself, or by a signal somebody else sent.
+    Itself,
+    /// The worker was told to stop.
+    Stopped,
+    /// It ran longer than it may; the limit in seconds.
+    TimedOut(u64),
+}
+
+/// How a payload ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Exited {
+    /// Exit code, or 128 + the signal that ended it.
+    pub code: i32,
+    /// Why.
+    pub cause: Cause,
+}
+
+/// Why a payload could not be run at all.
+#[derive(Debug, thiserror::Error)]
+pub enum PayloadError {
+    /// Neither a quick-deploy folder nor a command.
+    #[error("there is nothing to run: the flock has no command and the job names no quick-deploy folder")]
+    Nothing,
+    /// No such program.
+    #[error("command not found: {0}")]
+    NotFound(String),
+    /// A file, but no program.
+    #[error("the command {0} cannot be executed: {1}")]
+    NotExecutable(String, String),
+    /// Anything else the system had to say.
+    #[error("the payload could not be {doing}: {source}")]
+    Io {
+        /// `started`, `watched`.
+        doing: &'static str,
+        /// The system's own words.
+        source: std::io::Error,
+    },
+}
+
+/// Something that can run the user's code.
+#[async_trait]
+pub trait Payload: Send + Sync {
+    /// Runs it to its end and sends its lines as they come. When this returns, by itself or because the future
+    /// was dropped, nothing of the payload runs any more.
+    ///
+    /// `lines` is bounded; sending waits, and the payload with it. When `stop` is cancelled the payload is asked
+    /// to end, and after a while made to.
+    async fn run(
+        &self,
+        spec: &PayloadSpec,
+        lines: mpsc::Sender<Line>,
+        stop: &CancellationToken,
+    ) -> Result<Exited, PayloadError>;
+}

@@ -1,0 +1,252 @@
+//! The directories a job gets, and joins that cannot leave them.
+//!
+//! A job has `<base>/<UUID>/{input,output}` on every filesystem its host offers. Payloads were written against
+//! these paths, so their shape is the contract's; where the base lies is the host's business.
+
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use shepard_model::JobId;
+use shepard_model::names::Filesystem;
+
+use crate::job::Job;
+
+/// What a host offers to the jobs it runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// Base on the host's own disk.
+    pub root: PathBuf,
+    /// Base on the shared EFS, where there is one.
+    pub efs: Option<PathBuf>,
+    /// Base on the Lustre scratch, where there is one.
+    pub lustre: Option<PathBuf>,
+    /// Folder of the quick-deploy bucket for jobs that name none.
+    pub quick_deploy: Option<String>,
+}
+
+/// A job's directories on one filesystem.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dirs {
+    /// Which filesystem.
+    pub filesystem: Filesystem,
+    /// The filesystem's base, which holds every job's directory.
+    pub base: PathBuf,
+    /// `<base>/<UUID>`.
+    pub job: PathBuf,
+    /// `<base>/<UUID>/input`.
+    pub input: PathBuf,
+    /// `<base>/<UUID>/output`.
+    pub output: PathBuf,
+}
+
+/// A name from outside that cannot be a path below a directory.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    /// It would lead out of the directory.
+    #[error("{0:?} leads out of the job's directory")]
+    Leaves(String),
+    /// It names no file.
+    #[error("{0:?} names no file")]
+    Empty(String),
+    /// It holds a NUL, or a part of more than 255 bytes.
+    #[error("{0:?} cannot be the name of a file")]
+    Impossible(String),
+}
+
+impl Place {
+    /// A place on this machine: one base, no shared filesystem.
+    pub fn local(base: impl Into<PathBuf>) -> Self {
+        Self { root: base.into(), efs: None, lustre: None, quick_deploy: None }
+    }
+
+    /// The contract's mount points on a host of AWS.
+    pub fn aws(job: &Job) -> Self {
+        Self {
+            root: "/mnt/root".into(),
+            efs: job.uses_efs.then(|| "/mnt/efs".into()),
+            lustre: job.uses_lustre.then(|| "/mnt/fsx".into()),
+            quick_deploy: None,
+        }
+    }
+
+    /// The same place with a default quick-deploy folder.
+    #[must_use]
+    pub fn with_quick_deploy(mut self, folder: Option<String>) -> Self {
+        self.quick_deploy = folder;
+        self
+    }
+
+    /// A job's directories, in the order in which outputs are put: root, EFS, Lustre.
+    pub fn dirs(&self, id: &JobId) -> Vec<Dirs> {
+        let dirs = |filesystem, base: &PathBuf| {
+            let job = base.join(id.as_str());
+            Dirs { filesystem, base: base.clone(), input: job.join("input"), output: job.join("output"), job }
+        };
+        let mut all = vec![dirs(Filesystem::Root, &self.root)];
+        all.extend(self.efs.as_ref().map(|base| dirs(Filesystem::Efs, base)));
+        all.extend(self.lustre.as_ref().map(|base| dirs(Filesystem::Lustre, base)));
+        all
+    }
+}
+
+/// Where the input and the code go: EFS and Lustre where there are any, else root.
+pub fn fetched_to(dirs: &[Dirs]) -> Vec<&Dirs> {
+    let shared: Vec<&Dirs> = dirs.iter().filter(|dirs| dirs.filesystem != Filesystem::Root).collect();
+    if shared.is_empty() { dirs.iter().collect() } else { shared }
+}
+
+/// Where the payload is started: Lustre, else EFS, else root.
+pub fn runs_in(dirs: &[Dirs]) -> Option<&Dirs> {
+    dirs.last()
+}
+
+/// Makes a job's directories anew. Whatever a dead attempt left is removed first: what it half wrote is not
+/// this attempt's output.
+///
+/// # Errors
+/// The disk's own.
+pub fn make(dirs: &[Dirs]) -> io::Result<()> {
+    for one in dirs {
+        remove(one)?;
+        std::fs::create_dir_all(&one.input)?;
+        std::fs::create_dir_all(&one.output)?;
+        // An image's own user has to be able to write there, whatever the umask of the worker.
+        std::fs::set_permissions(&one.output, PermissionsExt::from_mode(0o777))?;
+    }
+    Ok(())
+}
+
+/// Removes a job's directories on one filesystem; no error where there are none.
+///
+/// # Errors
+/// The disk's own, after a second try with every directory made writable.
+pub fn remove(dirs: &Dirs) -> io::Result<()> {
+    match std::fs::remove_dir_all(&dirs.job) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(_) => {
+            // A payload may leave directories without write permission; root does not care, others do.
+            unlock(&dirs.job);
+            match std::fs::remove_dir_all(&dirs.job) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                _ => Ok(()),
+            }
+        }
+    }
+}
+
+fn unlock(top: &Path) {
+    let mut waiting = vec![top.to_path_buf()];
+    while let Some(dir) = waiting.pop() {
+        // Failures show when the removal is tried again.
+        let _ = std::fs::set_permissions(&dir, PermissionsExt::from_mode(0o700));
+        let Ok(entries) = std::fs::read_dir(&dir) else { continue };
+        for entry in entries.flatten() {
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                waiting.push(entry.path());
+            }
+        }
+    }
+}
+
+/// A path below `dir` for a name with `/` in it, as an object's key has. Empty parts and `.` are passed over,
+/// as a file system does.
+///
+/// # Errors
+/// Where the name leads out of `dir`, names no file, or cannot be one.
+pub fn confined(dir: &Path, name: &str) -> Result<PathBuf, NameError> {
+    let short = || name.chars().take(120).collect::<String>();
+    if name.is_empty() || name.ends_with('/') {
+        return Err(NameError::Empty(short()));
+    }
+    let mut path = dir.to_path_buf();
+    let mut parts = 0;
+    for part in name.split('/') {
+        match part {
+            "" | "." => continue,
+            ".." => return Err(NameError::Leaves(short())),
+            part if part.contains('\0') || part.len() > 255 => return Err(NameError::Impossible(short())),
+            part => path.push(part),
+        }
+        parts += 1;
+    }
+    if parts == 0 { Err(NameError::Empty(short())) } else { Ok(path) }
+}
+
+/// A path directly in `dir`, for a name that must be a single file's.
+///
+/// # Errors
+/// As [`confined`], and where the name has more than one part.
+pub fn confined_file(dir: &Path, name: &str) -> Result<PathBuf, NameError> {
+    if name.contains('/') || name == "." {
+        return Err(NameError::Impossible(name.chars().take(120).collect()));
+    }
+    confined(dir, name)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn bases_and_their_order_are_the_contracts() {
+        let job = Job::from_env([
+            ("UUID", "u"),
+            ("INPUT_ZIP_NAME", "None"),
+            ("IS_INVOKED", "True"),
+            ("USES_EFS", "True"),
+            ("USES_LUSTRE", "True"),
+        ])
+        .unwrap();
+        let dirs = Place::aws(&job).dirs(&job.id);
+        let outputs: Vec<String> = dirs.iter().map(|dirs| dirs.output.display().to_string()).collect();
+        assert_eq!(outputs, ["/mnt/root/u/output", "/mnt/efs/u/output", "/mnt/fsx/u/output"]);
+        assert_eq!(fetched_to(&dirs).len(), 2, "the zip goes to EFS and Lustre, not to root");
+        assert_eq!(runs_in(&dirs).unwrap().filesystem, Filesystem::Lustre);
+        assert_eq!(fetched_to(&dirs[..1]), [&dirs[0]]);
+    }
+
+    #[test]
+    fn names_that_lead_out_are_refused() {
+        let dir = Path::new("/base");
+        assert_eq!(confined(dir, "a/b c.zip").unwrap(), Path::new("/base/a/b c.zip"));
+        assert_eq!(confined(dir, "/etc//passwd").unwrap(), Path::new("/base/etc/passwd"));
+        assert_eq!(confined(dir, "..."), Ok("/base/...".into()));
+        for bad in ["..", "a/../b", "../x", "a/..", "", "/", "a/", ".", "a\0b", &"x".repeat(256)] {
+            assert!(confined(dir, bad).is_err(), "{bad:?}");
+        }
+        for bad in ["a/b", "..", ".", "/a", "", "a\0"] {
+            assert!(confined_file(dir, bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn directories_are_made_anew_and_removed() {
+        let base = tempfile::tempdir().unwrap();
+        let dirs = Place::local(base.path()).dirs(&JobId::parse("u").unwrap());
+        make(&dirs).unwrap();
+        let left = dirs[0].output.join("left");
+        std::fs::write(&left, "x").unwrap();
+        assert_eq!(std::fs::metadata(&dirs[0].output).unwrap().permissions().mode() & 0o777, 0o777);
+        make(&dirs).unwrap();
+        assert!(!left.exists(), "a dead attempt's output is not ours");
+        std::fs::create_dir(dirs[0].output.join("locked")).unwrap();
+        std::fs::set_permissions(dirs[0].output.join("locked"), PermissionsExt::from_mode(0o000)).unwrap();
+        remove(&dirs[0]).unwrap();
+        remove(&dirs[0]).unwrap();
+        assert!(!dirs[0].job.exists());
+    }
+
+    proptest! {
+        #[test]
+        fn no_name_leaves_its_directory(name in "[a./\\\\\u{0}é]{0,12}") {
+            if let Ok(path) = confined(Path::new("/base"), &name) {
+                prop_assert!(path.starts_with("/base") && path != Path::new("/base"));
+                prop_assert!(path.components().all(|part| !matches!(part, std::path::Component::ParentDir)));
+            }
+        }
+    }
+}
