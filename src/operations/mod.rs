@@ -6,10 +6,23 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`error`] | the one error, and its classes |
+//! | [`preflight`] | what a batch would do, and what is wrong with it |
+//! | [`walk`], [`pack`] | reading a folder, and making the zip of a job |
+//! | [`batch`] | packing and uploading |
+//! | [`jobs`] | finding, stopping, running again, waiting |
+//! | [`logs`] | reading a job's log on to its end |
+//! | [`retrieve`] | bringing results here |
 //! | [`journal`] | the append-only record of what was done |
+//! | [`error`] | the one error, and its classes |
 
+pub mod batch;
 pub mod error;
+pub mod jobs;
 pub mod journal;
+pub mod logs;
+pub mod pack;
+pub mod preflight;
+pub mod retrieve;
+pub mod walk;
 
 pub use error::{Class, OperationError, Result};

@@ -1,0 +1,73 @@
+//! Reading a job's log: the stream of its newest attempt, and on to the next attempt's when there is one.
+//!
+//! A reader never guesses a stream: the row names it. It ends when the job has ended and its stream is read to
+//! the end, and never because a page came empty.
+
+use shepard_cloud::Ports;
+use shepard_cloud::ports::LogFrom;
+use shepard_model::{JobId, LogLine};
+
+use super::error::Result;
+use super::jobs;
+
+/// Lines asked for at a time.
+const PAGE: usize = 2_000;
+
+/// What a step of reading gave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Lines, oldest first.
+    Lines(Vec<LogLine>),
+    /// A later attempt has begun; what follows is its log. Its number, from 1, counting all runs.
+    Attempt(usize),
+    /// Nothing new for now. Ask again when something may have changed.
+    Idle,
+    /// The job has ended and everything was read; or it never ran. The reason, where it did not succeed.
+    Ended(Option<String>),
+}
+
+/// Reads the log of one job.
+#[derive(Debug, Clone)]
+pub struct Reader {
+    id: JobId,
+    from: LogFrom,
+    /// Index of the attempt that is read; None before there is one.
+    attempt: Option<usize>,
+}
+
+impl Reader {
+    /// Begins with the job's newest attempt, at `from`. A token makes no sense here.
+    pub fn new(id: JobId, from: LogFrom) -> Self {
+        Self { id, from, attempt: None }
+    }
+
+    /// Reads on.
+    ///
+    /// # Errors
+    /// The row is gone, or a port fails; the reader may be asked again.
+    pub async fn step(&mut self, ports: &Ports) -> Result<Step> {
+        // The row first: only when it said "ended" before the page came empty was the page the last.
+        let row = jobs::row(ports, &self.id).await?;
+        let Some(newest) = row.attempts.len().checked_sub(1) else {
+            return Ok(if row.outcome.is_some() { Step::Ended(row.reason) } else { Step::Idle });
+        };
+        let current = *self.attempt.get_or_insert(newest);
+        if let Some(attempt) = row.attempts.get(current) {
+            let page = ports.logs.read(&attempt.log_stream, &self.from, PAGE).await?;
+            self.from = LogFrom::Token(page.next);
+            if !page.lines.is_empty() {
+                return Ok(Step::Lines(page.lines));
+            }
+            if page.more {
+                // Everything on the page was filtered out; the next one is there.
+                return Ok(Step::Lines(Vec::new()));
+            }
+        }
+        if current < newest {
+            self.attempt = Some(current + 1);
+            self.from = LogFrom::Start;
+            return Ok(Step::Attempt(current + 2));
+        }
+        Ok(if row.outcome.is_some() { Step::Ended(row.reason) } else { Step::Idle })
+    }
+}
