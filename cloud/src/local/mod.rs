@@ -1,1 +1,5 @@
-//! A flock on this machine: SQLite and plain folders. (Being written.)
+//! A flock on this machine: SQLite and plain folders.
+
+pub mod home;
+
+pub use home::{FlockDir, Home, Settings};
