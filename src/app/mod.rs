@@ -1,1 +1,4 @@
-//! (Being written.)
+//! The functional core.
+
+pub mod filter;
+pub mod store;

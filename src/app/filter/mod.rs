@@ -4,7 +4,7 @@
 //!
 //! | term | matches |
 //! |---|---|
-//! | `text` | jobs whose key, tag, id or reason contains it; case counts only if the term has a capital |
+//! | `text` | jobs whose key, tag, reason or (from four letters on) id contains it; case counts only if the term has a capital |
 //! | `~text` | the letters of `text` in that order, with anything between them |
 //! | `/regex/` | the expression; case counts only if it has a capital |
 //! | `!term` | what `term` does not |

@@ -27,6 +27,16 @@ impl Needle {
         }
     }
 
+    /// Its length in bytes.
+    pub fn len(&self) -> usize {
+        self.text.len()
+    }
+
+    /// Whether it is in every text.
+    pub fn is_empty(&self) -> bool {
+        self.text.is_empty()
+    }
+
     /// Whether `text` contains it.
     pub fn is_in(&self, text: &str) -> bool {
         if self.exact_case {

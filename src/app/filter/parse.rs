@@ -142,7 +142,10 @@ fn is_field(name: &str) -> bool {
 }
 
 fn unknown(at: usize, name: &str) -> FilterError {
-    error(at, format!("no field {name}; there are {FIELDS}. To search for the text, put \"quotes\" around it"))
+    error(
+        at,
+        format!("no field {name}; there are {FIELDS}. To search for the text, put \"quotes\" around it"),
+    )
 }
 
 /// Only letters before a colon name a field, so that `12:30` and `s3://bucket/key` (no such field, a digit) stay text.
@@ -168,7 +171,7 @@ fn text(word: &[Sign]) -> Result<Text, FilterError> {
                 .map(Text::Regex)
                 .map_err(|why| error(*at, regex_error(&why)))
         }
-        word => Ok(Text::Plain(Needle::new(&plain(word)))),
+        word => Ok(Text::Plain(Box::new(Needle::new(&plain(word))))),
     }
 }
 
@@ -193,7 +196,10 @@ fn states(value: &[Sign]) -> Result<Test, FilterError> {
         if found == 0 {
             let words: Vec<_> = State::ALL.into_iter().map(State::word).collect();
             let at = value.first().map_or(0, |sign| sign.at);
-            return Err(error(at, format!("no state {word}; there are {}, active, done, fault", words.join(", "))));
+            return Err(error(
+                at,
+                format!("no state {word}; there are {}, active, done, fault", words.join(", ")),
+            ));
         }
         bits |= found;
     }

@@ -10,9 +10,20 @@ use crate::app::store::{Fields, IdBuf, Row};
 /// A text to look for.
 #[derive(Debug, Clone)]
 pub(super) enum Text {
-    Plain(Needle),
+    Plain(Box<Needle>),
     Fuzzy(Fuzzy),
     Regex(Regex),
+}
+
+/// Bare terms shorter than this do not look at ids.
+const LEAST_OF_AN_ID: usize = 4;
+
+impl Text {
+    /// Whether a term without a field may mean an id. Ids are long and random: nearly all of them contain any
+    /// single digit, and fuzzily any few letters up to f, so that a looser rule would match every job.
+    fn names_an_id(&self) -> bool {
+        matches!(self, Self::Plain(needle) if needle.len() >= LEAST_OF_AN_ID)
+    }
 }
 
 /// Where to look for it.
@@ -189,7 +200,7 @@ impl Test {
                     in_key(row, text, scratch)
                         || in_tag(term, row, text, scratch)
                         || in_reason(term, row, text, scratch)
-                        || in_id(row, text, scratch)
+                        || (text.names_an_id() && in_id(row, text, scratch))
                 }
             },
         }

@@ -266,7 +266,10 @@ fn difference(row: &Row<'_>, job: &JobSummary) -> Fields {
 
 impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Store").field("length", &self.length).field("counts", &self.counts).finish_non_exhaustive()
+        f.debug_struct("Store")
+            .field("length", &self.length)
+            .field("counts", &self.counts)
+            .finish_non_exhaustive()
     }
 }
 

@@ -121,14 +121,8 @@ const fn char_bit(byte: u8) -> u32 {
 }
 
 /// Room for the text of an id, so that reading one needs no allocation.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct IdBuf([u8; 32]);
-
-impl Default for IdBuf {
-    fn default() -> Self {
-        Self([0; 32])
-    }
-}
 
 /// One row, read in place.
 #[derive(Clone, Copy)]
@@ -307,14 +301,17 @@ impl Snapshot {
     pub(crate) fn range(&self, range: std::ops::Range<u32>) -> impl Iterator<Item = (u32, Row<'_>)> {
         let first = range.start as usize / CHUNK;
         let last = (range.end as usize).div_ceil(CHUNK).min(self.chunks.len());
-        self.chunks[first.min(last)..last].iter().zip(first..).flat_map(move |(chunk, number)| {
-            let base = u32::try_from(number * CHUNK).unwrap_or(u32::MAX);
-            let text = chunk.fixed.text.as_str();
-            chunk.hot.iter().zip(&chunk.fixed.cold).zip(base..).filter_map(move |((hot, cold), index)| {
-                hot.alive.then_some((index, Row { hot, cold, text, rows: self }))
+        self.chunks[first.min(last)..last]
+            .iter()
+            .zip(first..)
+            .flat_map(move |(chunk, number)| {
+                let base = u32::try_from(number * CHUNK).unwrap_or(u32::MAX);
+                let text = chunk.fixed.text.as_str();
+                chunk.hot.iter().zip(&chunk.fixed.cold).zip(base..).filter_map(move |((hot, cold), index)| {
+                    hot.alive.then_some((index, Row { hot, cold, text, rows: self }))
+                })
             })
-        })
-        .filter(move |(index, _)| range.contains(index))
+            .filter(move |(index, _)| range.contains(index))
     }
 
     /// Writes a row whose words are already in the tables.

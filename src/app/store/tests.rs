@@ -17,14 +17,14 @@ fn job(number: u32) -> JobSummary {
     JobSummary {
         id: id(number),
         input: format!("runs/sample-{:03}.zip", number * 7 % 100),
-        tag: (number % 4 != 0).then(|| format!("tag {}", number % 5)),
+        tag: (!number.is_multiple_of(4)).then(|| format!("tag {}", number % 5)),
         state: State::ALL[number as usize % 7],
         created_ms: NOW + i64::from(number % 10) * 1000,
-        started_ms: (number % 3 != 0).then_some(NOW + i64::from(number)),
+        started_ms: (!number.is_multiple_of(3)).then_some(NOW + i64::from(number)),
         ended_ms: (number % 6 == 1).then_some(NOW + 5_000),
         attempts: number % 4,
         exit_code: None,
-        reason: (number % 5 == 0).then(|| format!("reason {}", number % 2)),
+        reason: number.is_multiple_of(5).then(|| format!("reason {}", number % 2)),
     }
 }
 
@@ -55,7 +55,8 @@ enum Step {
     Mark(u32),
 }
 
-const FILTERS: [&str; 6] = ["", "state:failed", "sample-0", "tag:1 !state:queued", "reason:reason", "attempts:>1"];
+const FILTERS: [&str; 6] =
+    ["", "state:failed", "sample-0", "tag:1 !state:queued", "reason:reason", "attempts:>1"];
 
 fn steps() -> impl Strategy<Value = Vec<Vec<Step>>> {
     let step = prop_oneof![
@@ -241,8 +242,10 @@ fn states_sort_by_the_funnel_and_what_is_missing_comes_last() {
     let _ = store.merge(&jobs, &[]);
     for descending in [false, true] {
         let sort = Sort { key: SortKey::State, descending };
-        let mut states: Vec<_> =
-            expected(&store, sort, &Filter::default()).iter().map(|&i| store.row(i).expect("row").state()).collect();
+        let mut states: Vec<_> = expected(&store, sort, &Filter::default())
+            .iter()
+            .map(|&i| store.row(i).expect("row").state())
+            .collect();
         if descending {
             states.reverse();
         }

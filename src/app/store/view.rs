@@ -30,8 +30,10 @@ pub struct View {
     #[serde(skip)]
     pending: Option<Vec<u32>>,
     window: Window,
-    /// The job that the selection belongs to, even while it is filtered away.
-    anchor: Option<JobId>,
+    /// The job a person last chose. A filter may hide it; when the filter goes, the selection returns to it.
+    chosen: Option<JobId>,
+    /// The job under the selection, which it follows when rows come and go around it.
+    current: Option<JobId>,
     marks: Marks,
     /// Marked rows that are in `order`.
     marked_shown: usize,
@@ -42,11 +44,7 @@ pub struct View {
 impl View {
     /// A view of an empty store.
     pub fn new(sort: Sort) -> Self {
-        Self {
-            shown: (sort, Filter::default()),
-            wanted: (sort, Filter::default()),
-            ..Self::default()
-        }
+        Self { shown: (sort, Filter::default()), wanted: (sort, Filter::default()), ..Self::default() }
     }
 
     /// Rows in the table.
@@ -167,6 +165,9 @@ impl View {
             self.drop_any(store.rows(), &pending);
             self.insert(store.rows(), pending, now_ms);
         }
+        if self.place_of_id(store, self.chosen.as_ref()).is_some() {
+            self.current.clone_from(&self.chosen);
+        }
         self.settle(store);
         true
     }
@@ -219,8 +220,7 @@ impl View {
 
     /// Takes rows out whose place in the order has not changed, so that it can be looked up.
     fn drop_in_place(&mut self, rows: &Snapshot, indexes: &[u32]) {
-        let mut places: Vec<usize> =
-            indexes.iter().filter_map(|&index| self.place_of(rows, index)).collect();
+        let mut places: Vec<usize> = indexes.iter().filter_map(|&index| self.place_of(rows, index)).collect();
         places.sort_unstable();
         let Some(&first) = places.first() else { return };
         let mut to = first;
@@ -237,9 +237,7 @@ impl View {
         let (sort, filter) = &self.shown;
         let mut scratch = Scratch::new();
         let mut add = indexes;
-        add.retain(|&index| {
-            rows.row(index).is_some_and(|row| filter.matches(&row, now_ms, &mut scratch))
-        });
+        add.retain(|&index| rows.row(index).is_some_and(|row| filter.matches(&row, now_ms, &mut scratch)));
         if add.is_empty() {
             return;
         }
@@ -269,23 +267,30 @@ impl View {
         (self.order.get(place) == Some(&index)).then_some(place)
     }
 
+    fn place_of_id(&self, store: &Store, id: Option<&JobId>) -> Option<usize> {
+        self.place_of(store.rows(), store.find(id?)?)
+    }
+
     /// After the order changed: the selection finds its job again, and the marks on view are counted.
     fn settle(&mut self, store: &Store) {
         let length = self.order.len();
-        let found = self.anchor.as_ref().and_then(|id| store.find(id));
-        match found.and_then(|index| self.place_of(store.rows(), index)) {
+        match self.place_of_id(store, self.current.as_ref()) {
             Some(place) => self.window.follow(place, length),
-            None => self.window.fit(length),
+            None => {
+                self.window.fit(length);
+                self.current = self.selected(store).map(|row| row.id());
+            }
         }
-        if self.anchor.is_none() {
-            self.anchor_here(store);
+        if self.chosen.is_none() {
+            self.chosen.clone_from(&self.current);
         }
         self.count_marks();
     }
 
-    fn anchor_here(&mut self, store: &Store) {
+    fn choose_here(&mut self, store: &Store) {
         if let Some(id) = self.selected(store).map(|row| row.id()) {
-            self.anchor = Some(id);
+            self.current = Some(id.clone());
+            self.chosen = Some(id);
         }
     }
 
@@ -294,7 +299,7 @@ impl View {
     /// Moves the selection.
     pub fn go(&mut self, to: Move, store: &Store) {
         self.window.go(to, self.order.len());
-        self.anchor_here(store);
+        self.choose_here(store);
     }
 
     /// Takes the height of the table's body.
@@ -307,7 +312,7 @@ impl View {
         let Some(index) = store.find(id) else { return false };
         let Some(place) = self.place_of(store.rows(), index) else { return false };
         self.window.go(Move::To(place), self.order.len());
-        self.anchor = Some(id.clone());
+        self.choose_here(store);
         true
     }
 
