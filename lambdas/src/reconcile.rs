@@ -107,7 +107,7 @@ async fn settle(ports: &Ports, rows: &[JobRow], done: &mut Reconciled) -> Result
         // `Lost` and not `Finished`: it names the run, so that a retry asked for meanwhile is not ended by it.
         let change = Transition::Lost {
             run: row.run,
-            attempt: job.map_or(0, |job| job.attempts).max(claimed),
+            attempt: job.map_or(0, |job| job.attempts).max(claimed).max(1),
             reason,
             retry: false,
             at_ms: ports.clock.now_ms(),

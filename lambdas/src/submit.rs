@@ -6,7 +6,7 @@
 use shepard_cloud::ports::{Applied, ComputeJob, ComputeState, JobRequest, Put};
 use shepard_cloud::{CloudError, Kind, Ports, Result};
 use shepard_model::names::worker_env;
-use shepard_model::{JobId, JobRow, Transition};
+use shepard_model::{JobId, JobRow, Outcome, Transition};
 
 /// What came of handing a run to the compute; the row as it is now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,12 +79,13 @@ async fn submit_new(ports: &Ports, row: &JobRow) -> Result<Submission> {
     match ports.compute.submit(&job_request(row)).await {
         Ok(compute_id) => record(ports, row, compute_id, Submission::Made).await,
         Err(error) if error.kind == Kind::Invalid => {
-            // Trying again is no use. `Lost` and not `Finished`, because it holds for this run alone.
-            let change = Transition::Lost {
-                run: row.run,
-                attempt: 0,
-                reason: format!("the job cannot be submitted: {error}"),
-                retry: false,
+            // Trying again is no use.
+            let change = Transition::Finished {
+                fence: None,
+                outcome: Outcome::Failed,
+                reason: Some(format!("the job cannot be submitted: {error}")),
+                exit_code: None,
+                results: Vec::new(),
                 at_ms: ports.clock.now_ms(),
             };
             match ports.table.apply(&row.id, &change).await? {

@@ -1,0 +1,221 @@
+//! Ports that go wrong where they are told to: at the n-th call they fail, fail after having done it, or stop
+//! the program before or after. They also watch what every run of the scheduler has to keep: a row is there
+//! before its job is submitted.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use shepard_cloud::ports::{
+    Applied, Changes, Compute, ComputeJob, Cursor, Depth, JobRequest, Message, ObjectMeta, Objects, Page,
+    Part, Put, Queue, Range, Table,
+};
+use shepard_cloud::{CloudError, Kind, Ports, Result};
+use shepard_model::{JobId, JobRow, ObjectRef, Transition};
+use tokio::sync::Notify;
+
+/// What goes wrong at a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// It fails and did nothing.
+    FailBefore(Kind),
+    /// It did it, and the answer is lost.
+    FailAfter(Kind),
+    /// The program dies before the call gets through.
+    CrashBefore,
+    /// The program dies before it sees the answer.
+    CrashAfter,
+}
+
+/// When what goes wrong, and what was called.
+#[derive(Debug, Default)]
+pub struct Plan {
+    faults: Mutex<HashMap<usize, Fault>>,
+    /// Fails every call of this name, until cleared.
+    always: Mutex<Option<(&'static str, Kind)>>,
+    /// How many times each call yields before it gets through: shuffles what runs at once.
+    pauses: Mutex<Vec<u8>>,
+    calls: AtomicUsize,
+    crash: Notify,
+    log: Mutex<Vec<&'static str>>,
+    submitted_without_row: AtomicUsize,
+}
+
+impl Plan {
+    pub fn at(call: usize, fault: Fault) -> Arc<Self> {
+        Self::of([(call, fault)])
+    }
+
+    pub fn of(faults: impl IntoIterator<Item = (usize, Fault)>) -> Arc<Self> {
+        let plan = Self::default();
+        plan.faults.lock().unwrap().extend(faults);
+        Arc::new(plan)
+    }
+
+    pub fn pausing(pauses: Vec<u8>) -> Arc<Self> {
+        Arc::new(Self { pauses: Mutex::new(pauses), ..Self::default() })
+    }
+
+    pub fn always(&self, fault: Option<(&'static str, Kind)>) {
+        *self.always.lock().unwrap() = fault;
+    }
+
+    /// No more faults.
+    pub fn calm(&self) {
+        self.faults.lock().unwrap().clear();
+        self.always(None);
+    }
+
+    pub fn calls(&self) -> usize {
+        self.calls.load(Ordering::SeqCst)
+    }
+
+    pub fn count(&self, name: &str) -> usize {
+        self.log.lock().unwrap().iter().filter(|call| **call == name).count()
+    }
+
+    pub fn submitted_without_row(&self) -> usize {
+        self.submitted_without_row.load(Ordering::SeqCst)
+    }
+
+    /// Runs a program until it ends or is killed; None where it was killed.
+    pub async fn survive<T>(&self, program: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            biased;
+            done = program => Some(done),
+            () = self.crash.notified() => None,
+        }
+    }
+
+    async fn call<T>(&self, name: &'static str, call: impl Future<Output = Result<T>>) -> Result<T> {
+        let number = self.calls.fetch_add(1, Ordering::SeqCst);
+        self.log.lock().unwrap().push(name);
+        let pause = {
+            let pauses = self.pauses.lock().unwrap();
+            if pauses.is_empty() { 0 } else { pauses[number % pauses.len()] }
+        };
+        for _ in 0..pause {
+            tokio::task::yield_now().await;
+        }
+        let always = *self.always.lock().unwrap();
+        if let Some((_, kind)) = always.filter(|(which, _)| *which == name) {
+            return Err(CloudError::new(name, "", kind));
+        }
+        let fault = self.faults.lock().unwrap().get(&number).copied();
+        match fault {
+            None => call.await,
+            Some(Fault::FailBefore(kind)) => Err(CloudError::new(name, "", kind)),
+            Some(Fault::FailAfter(kind)) => {
+                call.await?;
+                Err(CloudError::new(name, "", kind))
+            }
+            Some(Fault::CrashBefore) => self.die().await,
+            Some(Fault::CrashAfter) => {
+                let _ = call.await;
+                self.die().await
+            }
+        }
+    }
+
+    async fn die<T>(&self) -> T {
+        self.crash.notify_one();
+        std::future::pending().await
+    }
+}
+
+/// These ports, with that plan.
+pub fn faulty(inner: Ports, plan: &Arc<Plan>) -> Ports {
+    let faulty = Arc::new(Faulty { inner: inner.clone(), plan: plan.clone() });
+    Ports { objects: faulty.clone(), table: faulty.clone(), queue: faulty.clone(), compute: faulty, ..inner }
+}
+
+struct Faulty {
+    inner: Ports,
+    plan: Arc<Plan>,
+}
+
+#[async_trait]
+impl Objects for Faulty {
+    async fn head(&self, object: &ObjectRef) -> Result<ObjectMeta> {
+        self.plan.call("head", self.inner.objects.head(object)).await
+    }
+    async fn get(&self, object: &ObjectRef, range: Range) -> Result<Part> {
+        self.plan.call("get", self.inner.objects.get(object, range)).await
+    }
+    async fn download(&self, object: &ObjectRef, to: &Path) -> Result<u64> {
+        self.inner.objects.download(object, to).await
+    }
+    async fn upload(&self, from: &Path, to: &ObjectRef) -> Result<ObjectMeta> {
+        self.inner.objects.upload(from, to).await
+    }
+    async fn list(&self, bucket: &str, prefix: &str, from: Option<&str>) -> Result<Page<ObjectMeta>> {
+        self.inner.objects.list(bucket, prefix, from).await
+    }
+    async fn delete(&self, object: &ObjectRef) -> Result<()> {
+        self.inner.objects.delete(object).await
+    }
+}
+
+#[async_trait]
+impl Table for Faulty {
+    async fn put_new(&self, row: &JobRow) -> Result<Put> {
+        self.plan.call("put_new", self.inner.table.put_new(row)).await
+    }
+    async fn get(&self, id: &JobId) -> Result<Option<JobRow>> {
+        self.plan.call("get_row", self.inner.table.get(id)).await
+    }
+    async fn apply(&self, id: &JobId, change: &Transition) -> Result<Applied> {
+        self.plan.call("apply", self.inner.table.apply(id, change)).await
+    }
+    async fn changes(&self, cursor: Cursor, limit: usize) -> Result<Changes> {
+        self.inner.table.changes(cursor, limit).await
+    }
+    async fn scan(&self, from: Option<&str>, limit: usize) -> Result<Page<JobRow>> {
+        self.plan.call("scan", self.inner.table.scan(from, limit)).await
+    }
+}
+
+#[async_trait]
+impl Queue for Faulty {
+    async fn send(&self, bodies: &[String]) -> Result<()> {
+        self.inner.queue.send(bodies).await
+    }
+    async fn receive(&self, max: usize, hide_ms: i64) -> Result<Vec<Message>> {
+        self.plan.call("receive", self.inner.queue.receive(max, hide_ms)).await
+    }
+    async fn delete(&self, receipts: &[String]) -> Result<()> {
+        self.plan.call("delete", self.inner.queue.delete(receipts)).await
+    }
+    async fn release(&self, receipt: &str, after_ms: i64) -> Result<()> {
+        self.plan.call("release", self.inner.queue.release(receipt, after_ms)).await
+    }
+    async fn depth(&self) -> Result<Depth> {
+        self.inner.queue.depth().await
+    }
+    async fn redrive(&self) -> Result<u64> {
+        self.inner.queue.redrive().await
+    }
+}
+
+#[async_trait]
+impl Compute for Faulty {
+    async fn submit(&self, job: &JobRequest) -> Result<String> {
+        let id = JobId::parse(&job.environment[0].1).unwrap();
+        let row = self.inner.table.get(&id).await?;
+        if row.is_none_or(|row| row.outcome.is_some()) {
+            self.plan.submitted_without_row.fetch_add(1, Ordering::SeqCst);
+        }
+        self.plan.call("submit", self.inner.compute.submit(job)).await
+    }
+    async fn find(&self, name: &str) -> Result<Vec<ComputeJob>> {
+        self.plan.call("find", self.inner.compute.find(name)).await
+    }
+    async fn describe(&self, ids: &[String]) -> Result<Vec<ComputeJob>> {
+        self.plan.call("describe", self.inner.compute.describe(ids)).await
+    }
+    async fn terminate(&self, id: &str, reason: &str) -> Result<()> {
+        self.plan.call("terminate", self.inner.compute.terminate(id, reason)).await
+    }
+}
