@@ -373,7 +373,7 @@ fn any_archive() -> impl Strategy<Value = Archive> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_is_around_it_is_found(archive in any_archive()) {
