@@ -175,3 +175,20 @@ async fn copy_out(ports: &Ports, object: &ObjectRef, to: &[PathBuf], doing: &str
     }
     Ok(size)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_called_that() {
+        let full = || io::Error::from(ErrorKind::StorageFull);
+        let said = "no space left on the device while zipping";
+        assert_eq!(Trouble::io("zipping", &full()).0, said);
+        assert_eq!(Trouble::cloud("zipping", &CloudError::io("write", "x", full())).0, said);
+        assert_eq!(
+            Trouble::cloud("zipping", &CloudError::new("read", "a/b", Kind::Denied)).0,
+            "cannot read a/b: not allowed (while zipping)"
+        );
+    }
+}

@@ -62,7 +62,7 @@ pub async fn upload_all(ports: &Ports, zips: &[Zipped]) -> Result<Vec<ObjectRef>
             Ok(meta) => put.push(meta.object),
             Err(error) => {
                 // The failed one as well: its reply may have been lost after it was done.
-                remove(ports, zips.iter().map(|zipped| zipped.to.clone())).await;
+                remove(ports, zips.iter().map(|zipped| zipped.to.clone()).collect()).await;
                 return Err(Trouble::cloud(&format!("putting the results to {}", zipped.to), &error));
             }
         }
@@ -71,7 +71,7 @@ pub async fn upload_all(ports: &Ports, zips: &[Zipped]) -> Result<Vec<ObjectRef>
 }
 
 /// Takes results away again, as far as that is possible.
-pub async fn remove(ports: &Ports, objects: impl IntoIterator<Item = ObjectRef>) {
+pub async fn remove(ports: &Ports, objects: Vec<ObjectRef>) {
     for object in objects {
         let object = ObjectRef { version: None, ..object };
         let removed =

@@ -304,7 +304,7 @@ impl Attempt<'_> {
                 Ok(put)
             }
             Err(halted) => {
-                outputs::remove(self.ports, zips.into_iter().map(|zipped| zipped.to)).await;
+                outputs::remove(self.ports, zips.into_iter().map(|zipped| zipped.to).collect()).await;
                 Err(halted)
             }
         }
