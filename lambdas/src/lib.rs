@@ -10,7 +10,7 @@
 //! | [`scheduler`] | messages in; rows and jobs out; what is deleted and what is redelivered |
 //! | [`submit`] | one run of a row handed to the compute, once |
 //! | [`endpoint`] | jobs that come by API, without an object |
-//! | [`reconcile`] | finishes what a crash or a lost message left half done |
+//! | [`mod@reconcile`] | finishes what a crash or a lost message left half done |
 //!
 //! Invariants, each held by a test: a row is written before its job is submitted; the same upload never has a
 //! second row; a message is deleted only after its work is in the table; a crash at any await is finished by
