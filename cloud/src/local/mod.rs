@@ -1,5 +1,11 @@
 //! A flock on this machine: SQLite and plain folders.
 
 pub mod home;
+pub mod logs;
+pub mod objects;
+pub mod secrets;
 
 pub use home::{FlockDir, Home, Settings};
+pub use logs::LocalLogs;
+pub use objects::LocalObjects;
+pub use secrets::LocalSecrets;
