@@ -1,1 +1,33 @@
-//! (Being written.)
+//! What streams into the core: flocks, jobs, logs.
+//!
+//! A feed is a [`pump::Source`] driven by [`pump::pump`]. It reads the latest state and no history, so it
+//! coalesces at the source: however much happened while the screen was busy, one read brings it up to date. It
+//! reserves its place in the loop's channel before it reads. It never gives up and never ends the console: a
+//! failure becomes a message, and it goes on after a pause.
+
+pub mod logs;
+pub mod pump;
+
+use shepard_cloud::{CloudError, Kind};
+
+use crate::app::remote::{Problem, ProblemKind};
+
+/// An error of a port as the screens know it.
+pub fn problem(error: &CloudError) -> Problem {
+    Problem::new(kind(error.kind), error.to_string())
+}
+
+/// The kind of an error as the screens know it.
+pub fn kind(kind: Kind) -> ProblemKind {
+    match kind {
+        Kind::Auth => ProblemKind::Auth,
+        Kind::Expired => ProblemKind::Expired,
+        Kind::Denied => ProblemKind::Denied,
+        Kind::NotFound => ProblemKind::NotFound,
+        Kind::Throttled => ProblemKind::Throttled,
+        Kind::Offline => ProblemKind::Offline,
+        Kind::Full => ProblemKind::Full,
+        Kind::Invalid | Kind::Conflict => ProblemKind::Invalid,
+        Kind::Other => ProblemKind::Other,
+    }
+}

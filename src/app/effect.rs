@@ -1,0 +1,201 @@
+//! Everything the core asks of the outside, as data. The shell carries effects out; the core never waits.
+
+use serde::{Deserialize, Serialize};
+use shepard_model::JobId;
+
+use super::store::ViewJob;
+
+/// Names one running command.
+pub type OpId = u64;
+
+/// Something to be done outside.
+#[must_use]
+#[derive(Debug)]
+pub enum Effect {
+    /// End the program, once the terminal is restored.
+    Quit,
+    /// Go to the background.
+    Suspend,
+    /// Draw the whole screen anew.
+    Redraw,
+    /// Take the mouse, or leave it to the terminal.
+    Mouse(bool),
+    /// Copy to the clipboard, through the terminal.
+    Copy(String),
+    /// Change the theme; the shell says what it did in a notice.
+    Theme(String),
+    /// Read something once.
+    Load(Request),
+    /// Do something that a person asked for.
+    Run(OpId, Command),
+    /// Stop doing it.
+    Abandon(OpId),
+    /// Sort and filter away from the loop. Latest wins, per flock: an older one is dropped when it is done.
+    Arrange(String, ViewJob),
+}
+
+/// A stream of news that the model wants. What it wants is a function of the model; the shell starts and stops
+/// feeds as that changes, so that leaving a screen is enough to end what it listened to.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Sub {
+    /// The list of flocks with their counts.
+    Flocks,
+    /// The jobs of a flock.
+    Jobs {
+        /// Which flock.
+        flock: String,
+    },
+    /// The log of one attempt.
+    Log {
+        /// Which flock.
+        flock: String,
+        /// Which stream.
+        stream: String,
+        /// How much of what is there already; None is all of it.
+        minutes: Option<u32>,
+        /// Counted up to read the same stream anew.
+        again: u32,
+    },
+}
+
+/// Something to be read once.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Request {
+    /// One job's row.
+    Job {
+        /// Its flock.
+        flock: String,
+        /// Its id.
+        id: JobId,
+    },
+    /// The newest entries of the journal.
+    Journal,
+    /// What a folder would become.
+    Preflight {
+        /// The flock it would go to.
+        flock: String,
+        /// The folder.
+        path: String,
+    },
+    /// Ways to go on with a path.
+    Paths {
+        /// What is typed.
+        text: String,
+    },
+}
+
+/// What happens when a request comes while one like it is under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Policy {
+    /// The one under way is dropped. Only for what a newer keystroke makes worthless.
+    LatestWins,
+    /// The one under way ends, and one more follows. With latest-wins alone, requests that come faster than
+    /// answers would mean that no answer is ever shown.
+    SingleFlight,
+}
+
+impl Request {
+    /// Its policy, and the name of the place in which only one of its kind runs.
+    pub fn policy(&self) -> (Policy, String) {
+        match self {
+            Self::Job { flock, id } => (Policy::SingleFlight, format!("job {flock} {id}")),
+            Self::Journal => (Policy::SingleFlight, "journal".to_owned()),
+            Self::Preflight { .. } => (Policy::LatestWins, "preflight".to_owned()),
+            Self::Paths { .. } => (Policy::LatestWins, "paths".to_owned()),
+        }
+    }
+}
+
+/// Something a person asked for. Each runs once, reports progress, and ends in a sentence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Batch a folder.
+    Batch {
+        /// Into which flock.
+        flock: String,
+        /// The folder, or a zip.
+        path: String,
+        /// Tag, if any.
+        tag: Option<String>,
+    },
+    /// Stop jobs.
+    Terminate {
+        /// Of which flock.
+        flock: String,
+        /// Which.
+        ids: Vec<JobId>,
+    },
+    /// Run jobs again.
+    Retry {
+        /// Of which flock.
+        flock: String,
+        /// Which.
+        ids: Vec<JobId>,
+    },
+    /// Fetch results.
+    Retrieve {
+        /// Of which flock.
+        flock: String,
+        /// Of which jobs; empty is all of them.
+        ids: Vec<JobId>,
+        /// Into which folder.
+        to: String,
+    },
+    /// Save a log.
+    SaveLog {
+        /// Of which flock.
+        flock: String,
+        /// Which stream.
+        stream: String,
+        /// To which file.
+        to: String,
+    },
+    /// Create a flock on this machine.
+    CreateFlock {
+        /// Its name.
+        name: String,
+        /// A command, as typed.
+        command: Option<String>,
+        /// Or a folder with a `run.sh`.
+        quick_deploy: Option<String>,
+        /// Jobs at once; None is as many as there are cores.
+        max_jobs: Option<u32>,
+    },
+    /// Start its supervisor.
+    StartFlock {
+        /// Which.
+        flock: String,
+    },
+    /// Stop its supervisor.
+    StopFlock {
+        /// Which.
+        flock: String,
+    },
+    /// Remove it with everything in it.
+    RemoveFlock {
+        /// Which.
+        flock: String,
+    },
+}
+
+impl Command {
+    /// What is being done, for the header and the journal: `batch into demo`.
+    pub fn title(&self) -> String {
+        let some = |ids: &[JobId]| match ids {
+            [one] => format!("job {}", &one.as_str()[..one.as_str().len().min(8)]),
+            many => format!("{} jobs", many.len()),
+        };
+        match self {
+            Self::Batch { flock, path, .. } => format!("batch {path} into {flock}"),
+            Self::Terminate { ids, .. } => format!("terminate {}", some(ids)),
+            Self::Retry { ids, .. } => format!("retry {}", some(ids)),
+            Self::Retrieve { ids, to, .. } if ids.is_empty() => format!("fetch all results to {to}"),
+            Self::Retrieve { ids, to, .. } => format!("fetch the results of {} to {to}", some(ids)),
+            Self::SaveLog { to, .. } => format!("save the log to {to}"),
+            Self::CreateFlock { name, .. } => format!("create the flock {name}"),
+            Self::StartFlock { flock } => format!("start {flock}"),
+            Self::StopFlock { flock } => format!("stop {flock}"),
+            Self::RemoveFlock { flock } => format!("remove {flock}"),
+        }
+    }
+}

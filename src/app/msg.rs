@@ -1,0 +1,231 @@
+//! Everything that can happen to the console, as data. `Msg` serialises, so that a session can be recorded and
+//! replayed; nothing in it is a credential or the value of a secret.
+
+use serde::{Deserialize, Serialize};
+use shepard_model::{JobId, JobRow, JobSummary, LogLine};
+
+use super::effect::{OpId, Sub};
+use super::key::Key;
+use super::remote::Problem;
+use super::store::ViewResult;
+
+/// A thing that happened.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Msg {
+    /// The time, in milliseconds since the epoch. Comes before whatever happened at that time.
+    Now(i64),
+    /// A key.
+    Key(Key),
+    /// Text pasted in one piece.
+    Paste(String),
+    /// The mouse, where it is switched on.
+    Mouse(Mouse),
+    /// The terminal has this size now.
+    Resize {
+        /// Columns.
+        width: u16,
+        /// Rows.
+        height: u16,
+    },
+    /// The process is asked to end (SIGTERM, SIGHUP) or the terminal is gone.
+    Terminate,
+    /// The flocks there are.
+    Flocks(Vec<FlockRow>),
+    /// Jobs of a flock changed.
+    Jobs(JobsChange),
+    /// A log went on.
+    Log(LogChange),
+    /// A feed failed; it goes on trying by itself.
+    FeedFailed(Sub, Problem),
+    /// A sort or filter is done. Never recorded: a replay does the work again.
+    #[serde(skip)]
+    Arranged(String, ViewResult),
+    /// An answer to a [`super::effect::Request`].
+    Loaded(Loaded),
+    /// A command goes on.
+    Progress {
+        /// Which.
+        op: OpId,
+        /// Steps done.
+        done: u64,
+        /// Steps in all; 0 while that is not known.
+        total: u64,
+        /// What it is at.
+        note: String,
+    },
+    /// A command ended.
+    Finished {
+        /// Which.
+        op: OpId,
+        /// A sentence saying what was done, or what went wrong.
+        result: Result<Done, Problem>,
+    },
+    /// Something a person should read, from outside the core: a theme file with a mistake, say.
+    Notice {
+        /// True for a mistake.
+        problem: bool,
+        /// The sentence.
+        text: String,
+    },
+}
+
+/// The mouse did something at a cell, counted from the top left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mouse {
+    /// Column.
+    pub x: u16,
+    /// Row.
+    pub y: u16,
+    /// What.
+    pub kind: MouseKind,
+}
+
+/// What the mouse did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MouseKind {
+    /// Left button pressed.
+    Press,
+    /// Wheel towards the user.
+    ScrollDown,
+    /// Wheel away from the user.
+    ScrollUp,
+}
+
+/// One flock in the list.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct FlockRow {
+    /// Its name.
+    pub name: String,
+    /// Its supervisor runs.
+    pub running: bool,
+    /// The supervisor's process id.
+    pub pid: Option<u32>,
+    /// Jobs by state, in the order of `State::ALL`.
+    pub counts: [u64; 7],
+    /// Messages waiting in its queue.
+    pub waiting: u64,
+    /// Messages given up on.
+    pub dead: u64,
+    /// Jobs it runs at once.
+    pub max_jobs: u32,
+    /// What its jobs run: a command, or the quick-deploy folder.
+    pub payload: String,
+    /// Its folders and files, by what they are for.
+    pub places: Vec<(String, String)>,
+    /// Why it cannot be read, if it cannot.
+    pub problem: Option<String>,
+}
+
+/// What changed in a flock's jobs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobsChange {
+    /// Which flock.
+    pub flock: String,
+    /// New and changed rows.
+    pub rows: Vec<JobSummary>,
+    /// Rows that are gone.
+    pub removed: Vec<JobId>,
+    /// Where the feed goes on, should it be started again.
+    pub next: u64,
+    /// Everything there is has been seen.
+    pub caught_up: bool,
+}
+
+/// What was added to a log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogChange {
+    /// Which stream.
+    pub stream: String,
+    /// The lines, oldest first.
+    pub lines: Vec<LogLine>,
+    /// Lines left out before these because they came faster than they could be shown.
+    pub dropped: u64,
+    /// The end of what there is has been reached.
+    pub caught_up: bool,
+}
+
+/// An answer to a request.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Loaded {
+    /// One job's row; None where it is gone.
+    Job {
+        /// Its flock.
+        flock: String,
+        /// Its id.
+        id: JobId,
+        /// The row.
+        row: Result<Option<Box<JobRow>>, Problem>,
+    },
+    /// The newest entries of the journal, newest first.
+    Journal(Result<Vec<JournalRow>, Problem>),
+    /// What would be batched.
+    Preflight {
+        /// The path asked about.
+        path: String,
+        /// The findings.
+        report: Result<Preflight, Problem>,
+    },
+    /// Ways to go on with a path.
+    Paths {
+        /// The text asked about.
+        text: String,
+        /// Whole paths, folders with a `/` at the end.
+        candidates: Vec<String>,
+    },
+}
+
+/// One line of the journal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JournalRow {
+    /// When.
+    pub at_ms: i64,
+    /// Who, on which machine.
+    pub who: String,
+    /// What was done.
+    pub action: String,
+    /// To which flock.
+    pub flock: String,
+    /// To what in it.
+    pub target: String,
+    /// The command line that does the same.
+    pub command: String,
+    /// How it ended.
+    pub result: String,
+}
+
+/// What a batch would do.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Preflight {
+    /// The jobs.
+    pub jobs: Vec<PreflightJob>,
+    /// Bytes in all, before compression.
+    pub bytes: u64,
+    /// Things that are odd and harmless: a stray file, two folders with the same content.
+    pub warnings: Vec<String>,
+}
+
+/// One job that a batch would make, or why it cannot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PreflightJob {
+    /// Folder or zip.
+    pub name: String,
+    /// Files in it.
+    pub files: u64,
+    /// Bytes in it.
+    pub bytes: u64,
+    /// Variables in its `inputs.txt`.
+    pub variables: usize,
+    /// What is wrong with it.
+    pub problem: Option<String>,
+}
+
+/// What a command did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Done {
+    /// A sentence: what was done to how many.
+    pub text: String,
+    /// Targets for which it did not work, and why.
+    pub failed: Vec<(String, String)>,
+    /// A file or folder that was made, worth showing and copying.
+    pub path: Option<String>,
+}

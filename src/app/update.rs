@@ -1,0 +1,571 @@
+//! The one way in: `update(&mut Model, Msg) -> Vec<Effect>`. No clock, no I/O, no waiting.
+//!
+//! A key goes to what lies over the screen, then to the screen's own typing (forms), then through the keymap to an
+//! action; an action goes to the screen, and to the globals here if the screen leaves it. News go to the data and
+//! then to every screen that is kept, so that a table that is not looked at stays in order.
+
+use super::actions::{Action, Reach, Scope};
+use super::bar;
+use super::effect::{Effect, Request};
+use super::key::{Code, Key};
+use super::model::{Ctx, Go, Model};
+use super::msg::{JobsChange, Loaded, Mouse, MouseKind, Msg};
+use super::nav::Place;
+use super::overlay::{Answer, Ask, Bar, Dialog, Menu, Overlay, Prompt, Then, edit, paste};
+use super::remote::Remote;
+use crate::screens::{Behaviour as _, News, PromptEvent, Screen};
+
+/// How long after one Ctrl-C a second one quits, in milliseconds.
+const TWICE_MS: i64 = 2_000;
+
+/// Takes a message; says what has to be done outside.
+#[must_use]
+pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
+    match msg {
+        Msg::Now(now_ms) => {
+            model.now_ms = now_ms;
+            model.ops.expire(now_ms);
+            model.interrupted_ms = model.interrupted_ms.filter(|at| now_ms - at < TWICE_MS);
+            Vec::new()
+        }
+        Msg::Key(key) => press(model, key),
+        Msg::Paste(text) => pasted(model, &text),
+        Msg::Mouse(mouse) => moused(model, mouse),
+        Msg::Resize { width, height } => {
+            model.size = (width, height);
+            Vec::new()
+        }
+        Msg::Terminate => vec![Effect::Quit],
+        Msg::Flocks(flocks) => {
+            for flock in &flocks {
+                let ended = flock.counts[3..].iter().sum();
+                model.data.history.entry(flock.name.clone()).or_default().take(ended, model.now_ms);
+            }
+            let now_ms = model.now_ms;
+            model.data.flocks.take(Ok(flocks), now_ms);
+            tell(model, &News::Flocks)
+        }
+        Msg::Jobs(change) => jobs_changed(model, &change),
+        Msg::Log(change) => tell(model, &News::Log(&change)),
+        Msg::FeedFailed(sub, problem) => {
+            use super::effect::Sub;
+            match &sub {
+                Sub::Flocks => model.data.flocks.problem = Some(problem.clone()),
+                Sub::Jobs { flock } => {
+                    model.data.jobs.entry(flock.clone()).or_default().problem = Some(problem.clone());
+                }
+                Sub::Log { .. } => {}
+            }
+            tell(model, &News::Failed(&sub, &problem))
+        }
+        Msg::Arranged(flock, result) => with_screens(model, |screen, ctx, place| {
+            if place.flock() == Some(flock.as_str()) {
+                screen.arranged(ctx, &result);
+            }
+        }),
+        Msg::Loaded(loaded) => loaded_news(model, loaded),
+        Msg::Progress { op, done, total, note } => {
+            if let Some(op) = model.ops.running.iter_mut().find(|running| running.id == op) {
+                (op.done, op.total, op.note) = (done, total, note);
+            }
+            Vec::new()
+        }
+        Msg::Finished { op, result } => {
+            let Some(op) = model.ops.end(op) else { return Vec::new() };
+            let now_ms = model.now_ms;
+            match &result {
+                Ok(done) => {
+                    model.ops.say(!done.failed.is_empty(), done.text.clone(), now_ms);
+                    for (target, why) in done.failed.iter().take(2) {
+                        model.ops.say(true, format!("{target}: {why}"), now_ms);
+                    }
+                }
+                Err(problem) => {
+                    model.ops.say(true, format!("{}: {}", op.command.title(), problem.text), now_ms)
+                }
+            }
+            if let (super::effect::Command::RemoveFlock { flock }, Ok(_)) = (&op.command, &result) {
+                model.nav.forget_flock(flock);
+                model.data.jobs.remove(flock);
+                model.data.rows.retain(|(name, _), _| name != flock);
+            }
+            let mut effects = vec![Effect::Load(Request::Journal)];
+            effects.extend(tell(model, &News::Finished(&op.command, &result)));
+            effects
+        }
+        Msg::Notice { problem, text } => {
+            let now_ms = model.now_ms;
+            model.ops.say(problem, text, now_ms);
+            Vec::new()
+        }
+    }
+}
+
+/// Does an action, wherever it came from: a key, the menu, the command bar.
+#[must_use]
+pub fn act(model: &mut Model, action: Action) -> Vec<Effect> {
+    if !model.session.keymap.allowed(action) {
+        let now_ms = model.now_ms;
+        model.ops.say(true, "this session is read-only", now_ms);
+        return Vec::new();
+    }
+    let (taken, mut effects) = with_screen(model, |screen, ctx| screen.act(ctx, action));
+    if taken != Some(true) {
+        effects.extend(global(model, action));
+    }
+    effects
+}
+
+/// The scopes in which a key is looked up now.
+pub fn scopes(model: &Model) -> Vec<Scope> {
+    let mut scopes = model.nav.screen().map(|screen| screen.scopes().to_vec()).unwrap_or_default();
+    scopes.push(Scope::Global);
+    scopes
+}
+
+/// Goes to a place and lets its screen ask for what it needs.
+#[must_use]
+pub fn go(model: &mut Model, place: Place) -> Vec<Effect> {
+    model.nav.go(place);
+    entered(model)
+}
+
+fn entered(model: &mut Model) -> Vec<Effect> {
+    model.overlay = None;
+    let mut effects = with_screen(model, |screen, ctx| screen.enter(ctx)).1;
+    // What belongs to other flocks is let go, so that a console left open for weeks does not grow.
+    if let Some(flock) = model.nav.place().flock().map(str::to_owned) {
+        model.data.jobs.retain(|name, _| *name == flock);
+        let other = |place: &Place| place.flock().is_some_and(|name| name != flock);
+        let gone: Vec<Place> =
+            model.nav.screens_mut().map(|(place, _)| place.clone()).filter(|place| other(place)).collect();
+        for place in gone {
+            model.nav.forget(&place);
+        }
+        model.data.rows.retain(|(name, _), _| *name == flock);
+    }
+    effects.retain(|effect| !matches!(effect, Effect::Quit));
+    effects
+}
+
+fn press(model: &mut Model, key: Key) -> Vec<Effect> {
+    // Redrawing and suspending work whatever is open.
+    let global = model.session.keymap.action(&[Scope::Global], key);
+    if let Some(action @ (Action::Redraw | Action::Suspend)) = global {
+        return self::global(model, action);
+    }
+    if let Some(overlay) = model.overlay.take() {
+        return over(model, overlay, key);
+    }
+    let (typed, mut effects) = with_screen(model, |screen, ctx| screen.typed(ctx, key));
+    if typed == Some(true) {
+        return effects;
+    }
+    if let Some(action) = model.session.keymap.action(&scopes(model), key) {
+        effects.extend(act(model, action));
+    }
+    effects
+}
+
+fn pasted(model: &mut Model, text: &str) -> Vec<Effect> {
+    match model.overlay.as_mut() {
+        Some(Overlay::Dialog(dialog)) => paste(&mut dialog.input, text),
+        Some(Overlay::Bar(bar)) => {
+            paste(&mut bar.input, text);
+            return bar_changed(model);
+        }
+        Some(Overlay::Prompt(prompt)) => {
+            paste(&mut prompt.input, text);
+            return prompt_changed(model);
+        }
+        Some(_) => {}
+        None => return with_screen(model, |screen, ctx| screen.pasted(ctx, text)).1,
+    }
+    Vec::new()
+}
+
+fn moused(model: &mut Model, mouse: Mouse) -> Vec<Effect> {
+    if model.overlay.is_some() {
+        return Vec::new();
+    }
+    let scopes = scopes(model);
+    let text = scopes.contains(&Scope::Text);
+    match mouse.kind {
+        MouseKind::ScrollDown => act(model, if text { Action::TextDown } else { Action::Down }),
+        MouseKind::ScrollUp => act(model, if text { Action::TextUp } else { Action::Up }),
+        MouseKind::Press => with_screen(model, |screen, ctx| screen.clicked(ctx, mouse.x, mouse.y)).1,
+    }
+}
+
+/// A key while something lies over the screen.
+fn over(model: &mut Model, overlay: Overlay, key: Key) -> Vec<Effect> {
+    let leave = matches!(key, Key { code: Code::Esc, .. } | Key { code: Code::Char('c'), ctrl: true, .. });
+    match overlay {
+        Overlay::Dialog(mut dialog) => match dialog.key(key) {
+            Answer::Open => {
+                model.overlay = Some(Overlay::Dialog(dialog));
+                Vec::new()
+            }
+            Answer::No => Vec::new(),
+            Answer::Yes => match dialog.then {
+                Then::Quit => vec![Effect::Quit],
+                Then::Run(command) => {
+                    let op = model.ops.begin(command.clone(), model.now_ms);
+                    vec![Effect::Run(op, command)]
+                }
+            },
+        },
+        Overlay::Help { top } => {
+            let top = match key.code {
+                Code::Char('j') | Code::Down => top + 1,
+                Code::Char('k') | Code::Up => top.saturating_sub(1),
+                Code::Char(' ') | Code::PageDown => top + usize::from(model.size.1 / 2),
+                Code::PageUp => top.saturating_sub(usize::from(model.size.1 / 2)),
+                Code::Char('g') | Code::Home => 0,
+                Code::Char('G') | Code::End => usize::MAX,
+                _ => return Vec::new(),
+            };
+            let last = crate::screens::help::line_count(model).saturating_sub(1);
+            model.overlay = Some(Overlay::Help { top: top.min(last) });
+            Vec::new()
+        }
+        Overlay::Menu(mut menu) => {
+            let last = menu.actions.len().saturating_sub(1);
+            match key.code {
+                _ if leave => return Vec::new(),
+                Code::Char('q') => return Vec::new(),
+                Code::Char('j') | Code::Down => menu.selected = (menu.selected + 1).min(last),
+                Code::Char('k') | Code::Up => menu.selected = menu.selected.saturating_sub(1),
+                Code::Enter => {
+                    return menu
+                        .actions
+                        .get(menu.selected)
+                        .map(|action| act(model, *action))
+                        .unwrap_or_default();
+                }
+                _ => {
+                    // The action's own key works here too: the menu teaches it.
+                    let action = model.session.keymap.action(&scopes(model), key);
+                    if let Some(action) = action.filter(|action| menu.actions.contains(action)) {
+                        return act(model, action);
+                    }
+                }
+            }
+            model.overlay = Some(Overlay::Menu(menu));
+            Vec::new()
+        }
+        Overlay::Bar(bar) => bar_key(model, bar, key, leave),
+        Overlay::Prompt(prompt) => prompt_key(model, prompt, key, leave),
+    }
+}
+
+fn bar_key(model: &mut Model, mut bar: Bar, key: Key, leave: bool) -> Vec<Effect> {
+    match key.code {
+        _ if leave => return Vec::new(),
+        Code::Backspace if bar.input.value().is_empty() => return Vec::new(),
+        Code::Tab => {
+            if let Some(candidate) = bar.candidates.get(bar.selected) {
+                bar.input = tui_input::Input::new(candidate.line.clone());
+            }
+        }
+        Code::Down => bar.selected = (bar.selected + 1).min(bar.candidates.len().saturating_sub(1)),
+        Code::Up | Code::BackTab => bar.selected = bar.selected.saturating_sub(1),
+        Code::Enter => {
+            let line = bar::chosen(&bar);
+            return bar::run(model, &line);
+        }
+        _ => {
+            if edit(&mut bar.input, key) {
+                bar.selected = 0;
+            }
+        }
+    }
+    let moved = matches!(key.code, Code::Down | Code::Up | Code::BackTab);
+    model.overlay = Some(Overlay::Bar(bar));
+    if moved { Vec::new() } else { bar_changed(model) }
+}
+
+fn bar_changed(model: &mut Model) -> Vec<Effect> {
+    let Some(Overlay::Bar(mut bar)) = model.overlay.take() else { return Vec::new() };
+    bar.candidates = bar::complete(model, bar.input.value());
+    bar.selected = bar.selected.min(bar.candidates.len().saturating_sub(1));
+    model.overlay = Some(Overlay::Bar(bar));
+    Vec::new()
+}
+
+fn prompt_key(model: &mut Model, mut prompt: Prompt, key: Key, leave: bool) -> Vec<Effect> {
+    let ask = prompt.ask;
+    if leave {
+        let before = std::mem::take(&mut prompt.before);
+        return with_screen(model, |screen, ctx| screen.prompted(ctx, ask, &PromptEvent::Cancelled(before)))
+            .1;
+    }
+    match key.code {
+        Code::Enter => {
+            let text = prompt.input.value().to_owned();
+            return with_screen(model, |screen, ctx| screen.prompted(ctx, ask, &PromptEvent::Entered(text)))
+                .1;
+        }
+        Code::Tab if ask.is_path() => {
+            if let Some(text) = bar::common(&prompt.candidates, prompt.input.value()) {
+                prompt.input = tui_input::Input::new(text);
+            }
+            model.overlay = Some(Overlay::Prompt(prompt));
+            prompt_changed(model)
+        }
+        _ => {
+            let changed = edit(&mut prompt.input, key);
+            model.overlay = Some(Overlay::Prompt(prompt));
+            if changed { prompt_changed(model) } else { Vec::new() }
+        }
+    }
+}
+
+fn prompt_changed(model: &mut Model) -> Vec<Effect> {
+    let Some(Overlay::Prompt(prompt)) = &model.overlay else { return Vec::new() };
+    let (ask, text) = (prompt.ask, prompt.input.value().to_owned());
+    if ask.is_path() {
+        return vec![Effect::Load(Request::Paths { text })];
+    }
+    with_screen(model, |screen, ctx| screen.prompted(ctx, ask, &PromptEvent::Typed(text))).1
+}
+
+/// Actions that no screen claimed.
+fn global(model: &mut Model, action: Action) -> Vec<Effect> {
+    match action {
+        Action::Help => model.overlay = Some(Overlay::Help { top: 0 }),
+        Action::CommandBar => {
+            model.overlay = Some(Overlay::Bar(Bar::default()));
+            return bar_changed(model);
+        }
+        Action::ActionsMenu => {
+            let actions = menu(model);
+            model.overlay = Some(Overlay::Menu(Menu { actions, selected: 0 }));
+        }
+        Action::Out => {
+            if let Some(parent) = model.nav.place().parent() {
+                return go(model, parent);
+            }
+        }
+        Action::Back => {
+            return match model.nav.place().parent() {
+                Some(parent) => go(model, parent),
+                None => {
+                    let mut lines = vec!["Jobs go on running; the console only watches them.".to_owned()];
+                    lines.extend(
+                        model.ops.running.iter().map(|op| format!("Still under way: {}", op.command.title())),
+                    );
+                    model.overlay =
+                        Some(Overlay::Dialog(Dialog::ask("Quit Shepard?", lines, "Quit", Then::Quit)));
+                    Vec::new()
+                }
+            };
+        }
+        Action::HistoryBack if model.nav.back() => return entered(model),
+        Action::HistoryForward if model.nav.forward() => return entered(model),
+        Action::LastScreen if model.nav.last() => return entered(model),
+        Action::Refresh => return with_screen(model, |screen, ctx| screen.enter(ctx)).1,
+        Action::Mouse => {
+            model.mouse = !model.mouse;
+            let now_ms = model.now_ms;
+            let text = if model.mouse {
+                "the mouse scrolls and selects"
+            } else {
+                "the mouse is the terminal's again"
+            };
+            model.ops.say(false, text, now_ms);
+            return vec![Effect::Mouse(model.mouse)];
+        }
+        Action::Redraw => return vec![Effect::Redraw],
+        Action::Suspend => return vec![Effect::Suspend],
+        Action::Interrupt => return interrupt(model),
+        _ => {}
+    }
+    Vec::new()
+}
+
+/// Ctrl-C: cancels the newest command; with none, the second one within two seconds quits.
+fn interrupt(model: &mut Model) -> Vec<Effect> {
+    let now_ms = model.now_ms;
+    if let Some(op) = model.ops.running.last() {
+        let (id, title) = (op.id, op.command.title());
+        model.ops.say(false, format!("cancelling: {title}"), now_ms);
+        return vec![Effect::Abandon(id)];
+    }
+    if model.interrupted_ms.is_some() {
+        return vec![Effect::Quit];
+    }
+    model.interrupted_ms = Some(now_ms);
+    model.ops.say(false, "nothing to cancel; Ctrl-C again quits", now_ms);
+    Vec::new()
+}
+
+/// What the menu offers here: what this screen is for, without moving about.
+fn menu(model: &Model) -> Vec<Action> {
+    let own = scopes(model);
+    let own: Vec<Scope> =
+        own.into_iter().filter(|scope| !matches!(scope, Scope::Text | Scope::Form)).collect();
+    let moving = |action: Action| {
+        let spec = action.spec();
+        (spec.scope == Scope::Table
+            && spec.hint.is_empty()
+            && !matches!(action, Action::SortReverse | Action::Wide))
+            || matches!(action, Action::ActionsMenu | Action::Out)
+    };
+    model.session.keymap.listed(&own).map(|(spec, _)| spec.action).filter(|action| !moving(*action)).collect()
+}
+
+fn jobs_changed(model: &mut Model, change: &JobsChange) -> Vec<Effect> {
+    if model.nav.place().flock() != Some(change.flock.as_str()) {
+        // The last words of a feed that has been left. A store begun in the middle would miss what came before.
+        return Vec::new();
+    }
+    let jobs = model.data.jobs.entry(change.flock.clone()).or_default();
+    let merged = jobs.store.merge(&change.rows, &change.removed);
+    jobs.cursor = change.next;
+    jobs.caught_up |= change.caught_up;
+    jobs.problem = None;
+    // A row that is being looked at is read anew when its summary moves.
+    let mut effects: Vec<Effect> = change
+        .rows
+        .iter()
+        .filter(|row| model.data.row(&change.flock, &row.id).is_some())
+        .map(|row| Effect::Load(Request::Job { flock: change.flock.clone(), id: row.id.clone() }))
+        .collect();
+    effects.extend(tell(model, &News::Jobs(change, &merged)));
+    effects
+}
+
+fn loaded_news(model: &mut Model, loaded: Loaded) -> Vec<Effect> {
+    let now_ms = model.now_ms;
+    match loaded {
+        Loaded::Job { flock, id, row } => {
+            // Kept only while a screen asks for it.
+            if let Some(known) = model.data.rows.get_mut(&(flock.clone(), id.clone())) {
+                match row {
+                    Ok(Some(row)) => known.take(Ok(*row), now_ms),
+                    Ok(None) => {
+                        known.problem = Some(super::remote::Problem::new(
+                            super::remote::ProblemKind::NotFound,
+                            "there is no such job any more",
+                        ));
+                    }
+                    Err(problem) => known.take(Err(problem), now_ms),
+                }
+            }
+            tell(model, &News::Row(&flock, &id))
+        }
+        Loaded::Journal(rows) => {
+            model.data.journal.take(rows, now_ms);
+            tell(model, &News::Journal)
+        }
+        Loaded::Preflight { path, report } => tell(model, &News::Preflight(&path, &report)),
+        Loaded::Paths { text, candidates } => {
+            if let Some(Overlay::Prompt(prompt)) = &mut model.overlay
+                && prompt.input.value() == text
+            {
+                prompt.candidates = candidates;
+                return Vec::new();
+            }
+            tell(model, &News::Paths(&text, &candidates))
+        }
+    }
+}
+
+/// Hands news to every screen that is kept.
+fn tell(model: &mut Model, news: &News<'_>) -> Vec<Effect> {
+    with_screens(model, |screen, ctx, _| screen.told(ctx, news))
+}
+
+fn with_screens(model: &mut Model, mut f: impl FnMut(&mut Screen, &mut Ctx<'_>, &Place)) -> Vec<Effect> {
+    let current = model.nav.place().clone();
+    let mut effects = Vec::new();
+    let mut gone = None;
+    for (place, screen) in model.nav.screens_mut() {
+        let mut ctx = Ctx {
+            now_ms: model.now_ms,
+            size: model.size,
+            session: &model.session,
+            data: &mut model.data,
+            ops: &mut model.ops,
+            overlay: &mut model.overlay,
+            go: None,
+            effects: Vec::new(),
+        };
+        f(screen, &mut ctx, place);
+        effects.append(&mut ctx.effects);
+        // Only the screen that is looked at may take the person elsewhere.
+        if *place == current {
+            gone = ctx.go.take();
+        }
+    }
+    effects.extend(gone.map(|to| went(model, to)).unwrap_or_default());
+    effects
+}
+
+fn with_screen<T>(
+    model: &mut Model,
+    f: impl FnOnce(&mut Screen, &mut Ctx<'_>) -> T,
+) -> (Option<T>, Vec<Effect>) {
+    let Some(screen) = model.nav.screen_mut() else { return (None, Vec::new()) };
+    // The screen is lent out while it handles: what it may touch besides itself is the context.
+    let mut lent = std::mem::replace(screen, Screen::Empty);
+    let mut ctx = Ctx {
+        now_ms: model.now_ms,
+        size: model.size,
+        session: &model.session,
+        data: &mut model.data,
+        ops: &mut model.ops,
+        overlay: &mut model.overlay,
+        go: None,
+        effects: Vec::new(),
+    };
+    let value = f(&mut lent, &mut ctx);
+    let (mut effects, to) = (std::mem::take(&mut ctx.effects), ctx.go.take());
+    if let Some(screen) = model.nav.screen_mut() {
+        *screen = lent;
+    }
+    effects.extend(to.map(|to| went(model, to)).unwrap_or_default());
+    (Some(value), effects)
+}
+
+fn went(model: &mut Model, to: Go) -> Vec<Effect> {
+    match to {
+        Go::To(place) => go(model, place),
+        Go::Done => {
+            let here = model.nav.place().clone();
+            let effects = here.parent().map(|parent| go(model, parent)).unwrap_or_default();
+            model.nav.forget(&here);
+            effects
+        }
+    }
+}
+
+/// Sets the filter of the table that is looked at.
+#[must_use]
+pub fn filter(model: &mut Model, text: &str) -> Vec<Effect> {
+    let event = PromptEvent::Entered(text.to_owned());
+    with_screen(model, |screen, ctx| screen.prompted(ctx, Ask::Filter, &event)).1
+}
+
+/// Makes sure a row is known of and read: for screens that show one job.
+pub fn want_row(ctx: &mut Ctx<'_>, flock: &str, id: &shepard_model::JobId) {
+    ctx.data.rows.entry((flock.to_owned(), id.clone())).or_insert_with(Remote::default);
+    ctx.effect(Effect::Load(Request::Job { flock: flock.to_owned(), id: id.clone() }));
+}
+
+/// The actions of the line of hints, with their first key, for the scopes in force.
+pub fn hints(model: &Model) -> Vec<(String, &'static str)> {
+    let scopes = scopes(model);
+    let map = &model.session.keymap;
+    let shown: Vec<(String, &'static str)> = map
+        .listed(&scopes)
+        .filter(|(spec, _)| !spec.hint.is_empty() && (spec.reach == Reach::Look || map.allowed(spec.action)))
+        .filter_map(|(spec, keys)| {
+            // A key that a nearer scope has taken would be a lie.
+            let key = keys.iter().find(|key| map.action(&scopes, **key) == Some(spec.action))?;
+            Some((key.to_string(), spec.hint))
+        })
+        .collect();
+    shown
+}

@@ -1,0 +1,80 @@
+//! The log of one attempt: what is there, then what is added, page by page.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use shepard_cloud::ports::{Clock as _, LogFrom, WallClock};
+use shepard_cloud::{CloudError, Logs as LogsPort};
+
+use super::pump::Source;
+use crate::app::Msg;
+use crate::app::msg::LogChange;
+
+/// Lines read at once.
+const PAGE: usize = 2_000;
+/// With a time window, at least so many lines, so that a quiet log does not look empty.
+const AT_LEAST: usize = 200;
+/// How often a quiet stream is looked at.
+const EVERY: Duration = Duration::from_millis(250);
+/// How seldom, once it has been quiet for long.
+const SELDOM: Duration = Duration::from_secs(2);
+
+/// Reads one stream.
+pub struct Stream {
+    stream: String,
+    logs: Arc<dyn LogsPort>,
+    minutes: Option<u32>,
+    from: Option<LogFrom>,
+    caught_up: bool,
+    quiet: u32,
+}
+
+impl Stream {
+    /// From its beginning, or from some minutes ago.
+    pub fn new(stream: String, logs: Arc<dyn LogsPort>, minutes: Option<u32>) -> Self {
+        Self { stream, logs, minutes, from: None, caught_up: false, quiet: 0 }
+    }
+
+    /// Where to begin: at the window, or at so many lines before the end if that is more.
+    async fn begin(&self) -> Result<LogFrom, CloudError> {
+        let Some(minutes) = self.minutes else { return Ok(LogFrom::Start) };
+        let since = WallClock.now_ms() - i64::from(minutes) * 60_000;
+        let window = self.logs.read(&self.stream, &LogFrom::Since(since), AT_LEAST).await?;
+        let enough = window.more || window.lines.len() >= AT_LEAST;
+        Ok(if enough { LogFrom::Since(since) } else { LogFrom::Tail(AT_LEAST) })
+    }
+}
+
+#[async_trait]
+impl Source for Stream {
+    async fn read(&mut self) -> Result<Option<Msg>, CloudError> {
+        let from = match self.from.take() {
+            Some(from) => from,
+            None => self.begin().await?,
+        };
+        let page = match self.logs.read(&self.stream, &from, PAGE).await {
+            Ok(page) => page,
+            Err(error) => {
+                self.from = Some(from);
+                return Err(error);
+            }
+        };
+        self.from = Some(LogFrom::Token(page.next));
+        let first = !self.caught_up && !page.more;
+        self.caught_up |= !page.more;
+        self.quiet = if page.lines.is_empty() { self.quiet.saturating_add(1) } else { 0 };
+        Ok((first || !page.lines.is_empty()).then(|| {
+            Msg::Log(LogChange {
+                stream: self.stream.clone(),
+                lines: page.lines,
+                dropped: 0,
+                caught_up: self.caught_up,
+            })
+        }))
+    }
+
+    async fn wait(&mut self) {
+        tokio::time::sleep(if self.quiet > 40 { SELDOM } else { EVERY }).await;
+    }
+}

@@ -1,0 +1,35 @@
+//! The log of a job.
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+
+use shepard_model::JobId;
+
+use super::Behaviour;
+use crate::app::actions::{Action, Scope};
+use crate::app::model::{Ctx, Model};
+use crate::ui::Look;
+
+/// The screen's state.
+#[derive(Debug)]
+pub struct Logs {
+    flock: String,
+    id: JobId,
+}
+
+impl Logs {
+    /// For a job of a flock.
+    pub fn new(flock: &str, id: &JobId) -> Self {
+        Self { flock: flock.to_owned(), id: id.clone() }
+    }
+}
+
+impl Behaviour for Logs {
+    fn scopes(&self) -> &'static [Scope] {
+        &[Scope::Logs, Scope::Text]
+    }
+    fn act(&mut self, _ctx: &mut Ctx<'_>, _action: Action) -> bool {
+        false
+    }
+    fn draw(&self, _model: &Model, _look: &Look, _frame: &mut Frame<'_>, _area: Rect) {}
+}

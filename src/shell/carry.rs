@@ -1,0 +1,288 @@
+//! Carries commands out, through the same operations as the subcommands, and writes each into the journal with the
+//! command line that does the same.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use shepard_cloud::local::{FlockDir, Home, LocalFlock};
+use shepard_cloud::ports::WallClock;
+use shepard_model::JobId;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::fetch::{blocking, expanded, problem};
+use crate::app::effect::OpId;
+use crate::app::msg::Done;
+use crate::app::remote::{Problem, ProblemKind};
+use crate::app::{Command, Msg};
+use crate::config::Config;
+use crate::operations::journal::{Journal, who};
+use crate::operations::retrieve::{self, Fate};
+use crate::operations::{OperationError, batch, flocks, jobs, logs, preflight};
+
+/// How often progress is told.
+const EVERY: Duration = Duration::from_millis(200);
+
+/// Does what a person asked for.
+pub(super) struct Carrier {
+    home: Home,
+    journal: Journal,
+    scratch: PathBuf,
+}
+
+/// Tells the loop how far a command is. A full channel drops the word: the next one is newer anyway.
+struct Tell<'a> {
+    op: OpId,
+    news: &'a mpsc::Sender<Msg>,
+}
+
+impl Tell<'_> {
+    fn say(&self, done: u64, total: u64, note: &str) {
+        let note = note.to_owned();
+        let _ = self.news.try_send(Msg::Progress { op: self.op, done, total, note });
+    }
+
+    /// Says what `now` gives again and again while `work` runs.
+    async fn while_running<T>(&self, now: impl Fn() -> (u64, u64, &'static str), work: impl Future<Output = T>) -> T {
+        let mut work = std::pin::pin!(work);
+        loop {
+            let (done, total, note) = now();
+            self.say(done, total, note);
+            tokio::select! {
+                ended = &mut work => return ended,
+                () = tokio::time::sleep(EVERY) => {}
+            }
+        }
+    }
+}
+
+impl Carrier {
+    pub(super) fn new(config: &Config, home: Home) -> Self {
+        Self {
+            home,
+            journal: Journal::at(config.dirs.journal()),
+            scratch: config.dirs.state.join("packing"),
+        }
+    }
+
+    /// Carries a command out. Cancelled, it stops at the next await; what is done stays done, and is said.
+    pub(super) async fn carry_out(
+        &self,
+        op: OpId,
+        command: Command,
+        news: &mpsc::Sender<Msg>,
+        stop: &CancellationToken,
+    ) -> Result<Done, Problem> {
+        let tell = Tell { op, news };
+        let (name, flock, targets, argv) = described(&command);
+        let result = tokio::select! {
+            result = self.run(command, &tell) => result,
+            () = stop.cancelled() => Err(OperationError::Refused("cancelled; what was done by then stays done".into())),
+        };
+        let (result, written) = match result {
+            Ok(done) => (Ok(done), Ok(())),
+            Err(error) => (Err(problem(&error)), Err(error)),
+        };
+        let argv: Vec<&str> = argv.iter().map(String::as_str).collect();
+        self.journal.record(&WallClock, name, &flock, &targets, &argv, &written);
+        result
+    }
+
+    async fn run(&self, command: Command, tell: &Tell<'_>) -> Result<Done, OperationError> {
+        match command {
+            Command::Batch { flock, path, tag } => self.batch(&flock, &path, tag, tell).await,
+            Command::Terminate { flock, ids } => {
+                let (open, _) = self.open(&flock).await?;
+                let done = jobs::terminate(&open.ports(), &ids, &who()).await?;
+                Ok(said("asked to stop", &done))
+            }
+            Command::Retry { flock, ids } => {
+                let (open, dir) = self.open(&flock).await?;
+                let done = jobs::retry(&open.ports(), &ids, &who(), open.settings().keep_days).await?;
+                flocks::start(&dir).await?;
+                Ok(said("run again", &done))
+            }
+            Command::Retrieve { flock, ids, to } => self.retrieve(&flock, &ids, &to, tell).await,
+            Command::SaveLog { flock, stream, to } => {
+                let (open, _) = self.open(&flock).await?;
+                let to = expanded(&to);
+                let lines = logs::save(&open.ports(), &stream, &to).await?;
+                let path = to.display().to_string();
+                Ok(Done { text: format!("{lines} lines saved to {path}"), failed: Vec::new(), path: Some(path) })
+            }
+            Command::CreateFlock { name, command, quick_deploy, max_jobs } => {
+                let quick_deploy = quick_deploy.as_deref().map(expanded);
+                let request = flocks::Create { name, command, quick_deploy, max_jobs, ..flocks::Create::default() };
+                let dir = flocks::create(&self.home, &request).await?;
+                Ok(plain(format!("created the flock {}", dir.name())))
+            }
+            Command::StartFlock { flock } => {
+                let fresh = flocks::start(&self.dir(&flock)?).await?;
+                Ok(plain(if fresh { format!("started {flock}") } else { format!("{flock} was running already") }))
+            }
+            Command::StopFlock { flock } => {
+                let was = flocks::stop(&self.dir(&flock)?).await?;
+                Ok(plain(if was {
+                    format!("stopped {flock}; jobs that run go on, and the rest waits")
+                } else {
+                    format!("{flock} was not running")
+                }))
+            }
+            Command::RemoveFlock { flock } => {
+                flocks::remove(&self.home, &self.dir(&flock)?).await?;
+                Ok(plain(format!("removed the flock {flock}")))
+            }
+        }
+    }
+
+    async fn batch(
+        &self,
+        flock: &str,
+        path: &str,
+        tag: Option<String>,
+        tell: &Tell<'_>,
+    ) -> Result<Done, OperationError> {
+        let (open, dir) = self.open(flock).await?;
+        tell.say(0, 0, "looking at the folder");
+        let request = preflight::Request { path: expanded(path), tag, ..preflight::Request::default() };
+        let plan = blocking(move || preflight::examine(&request)).await?;
+        let total = plan.accepted().count() as u64;
+        flocks::start(&dir).await?;
+        let progress = Arc::new(batch::Progress::default());
+        let ports = open.ports();
+        let now = || (progress.uploaded_jobs.load(Relaxed), total, "jobs uploaded");
+        let report =
+            tell.while_running(now, batch::batch(&ports, plan, &self.scratch, &progress)).await?;
+        let sent = report.jobs.iter().filter(|job| job.id.is_some()).count();
+        let failed: Vec<(String, String)> = report
+            .jobs
+            .iter()
+            .filter_map(|job| Some((job.path.display().to_string(), job.refused.clone()?)))
+            .collect();
+        if let Some(error) = report.stopped {
+            return Err(OperationError::Environment(format!("{error} ({sent} jobs were batched before that)")));
+        }
+        let refused = if failed.is_empty() { String::new() } else { format!("; {} refused", failed.len()) };
+        Ok(Done { text: format!("{} batched into {flock}{refused}", count(sent)), failed, path: None })
+    }
+
+    async fn retrieve(
+        &self,
+        flock: &str,
+        ids: &[JobId],
+        to: &str,
+        tell: &Tell<'_>,
+    ) -> Result<Done, OperationError> {
+        let (open, _) = self.open(flock).await?;
+        let (ports, to) = (open.ports(), expanded(to));
+        let progress = retrieve::Progress::default();
+        let now = || (progress.files.load(Relaxed), 0, "files fetched");
+        let got = if ids.is_empty() {
+            tell.while_running(now, retrieve::everything(&ports, &to, &progress)).await?
+        } else {
+            tell.while_running(now, retrieve::of_jobs(&ports, ids, &to, &progress)).await?
+        };
+        let fetched = got.iter().filter(|one| one.fate == Fate::Fetched).count();
+        let current = got.iter().filter(|one| one.fate == Fate::Current).count();
+        let failed: Vec<(String, String)> = got
+            .iter()
+            .filter(|one| one.fate == Fate::Failed)
+            .map(|one| (one.key.clone(), one.reason.clone().unwrap_or_default()))
+            .collect();
+        let path = to.display().to_string();
+        let text = match (fetched, current) {
+            (0, 0) => format!("no results yet; nothing was written to {path}"),
+            (0, current) => format!("{current} files are in {path} already"),
+            (fetched, 0) => format!("{fetched} files fetched to {path}"),
+            (fetched, current) => format!("{fetched} files fetched to {path}, {current} were there already"),
+        };
+        Ok(Done { text, failed, path: Some(path) })
+    }
+
+    fn dir(&self, flock: &str) -> Result<FlockDir, OperationError> {
+        flocks::find(&self.home, flock)
+    }
+
+    async fn open(&self, flock: &str) -> Result<(LocalFlock, FlockDir), OperationError> {
+        let dir = self.dir(flock)?;
+        let to_open = dir.clone();
+        Ok((blocking(move || LocalFlock::open(&to_open)).await?, dir))
+    }
+}
+
+fn plain(text: String) -> Done {
+    Done { text, failed: Vec::new(), path: None }
+}
+
+fn count(jobs: usize) -> String {
+    if jobs == 1 { "1 job".to_owned() } else { format!("{jobs} jobs") }
+}
+
+fn said(verb: &str, done: &[jobs::Done]) -> Done {
+    let accepted = done.iter().filter(|one| one.accepted).count();
+    let failed: Vec<(String, String)> = done
+        .iter()
+        .filter_map(|one| Some((one.id.as_str().chars().take(8).collect(), one.reason.clone()?)))
+        .collect();
+    let rest = if failed.is_empty() { String::new() } else { format!(", {} not", failed.len()) };
+    Done { text: format!("{} {verb}{rest}", count(accepted)), failed, path: None }
+}
+
+/// For the journal: what is done, to which flock, to what in it, and as a command line.
+fn described(command: &Command) -> (&'static str, String, Vec<String>, Vec<String>) {
+    let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+    let ids = |ids: &[JobId]| ids.iter().map(|id| id.as_str().to_owned()).collect::<Vec<_>>();
+    match command {
+        Command::Batch { flock, path, tag } => {
+            let mut argv = words(&["shepard", "batch", "--flock", flock, "--path", path]);
+            if let Some(tag) = tag {
+                argv.extend(words(&["--tag", tag]));
+            }
+            ("batch", flock.clone(), vec![path.clone()], argv)
+        }
+        Command::Terminate { flock, ids: jobs } => {
+            let argv = [words(&["shepard", "terminate", "--flock", flock, "--yes"]), ids(jobs)].concat();
+            ("terminate", flock.clone(), ids(jobs), argv)
+        }
+        Command::Retry { flock, ids: jobs } => {
+            let argv = [words(&["shepard", "retry", "--flock", flock]), ids(jobs)].concat();
+            ("retry", flock.clone(), ids(jobs), argv)
+        }
+        Command::Retrieve { flock, ids: jobs, to } => {
+            let mut argv = words(&["shepard", "retrieve", "--flock", flock, "--to", to]);
+            for id in jobs {
+                argv.extend(words(&["--job", id.as_str()]));
+            }
+            ("retrieve", flock.clone(), ids(jobs), argv)
+        }
+        Command::SaveLog { flock, stream, to } => {
+            let job = stream.split('-').next().unwrap_or(stream);
+            let argv = words(&["shepard", "logs", "--flock", flock, job]);
+            ("save log", flock.clone(), vec![to.clone()], argv)
+        }
+        Command::CreateFlock { name, command, quick_deploy, max_jobs } => {
+            let mut argv = words(&["shepard", "local", "create", name]);
+            if let Some(command) = command {
+                argv.extend(words(&["--command", command]));
+            }
+            if let Some(folder) = quick_deploy {
+                argv.extend(words(&["--quick-deploy", folder]));
+            }
+            if let Some(max_jobs) = max_jobs {
+                argv.extend(words(&["--max-jobs", &max_jobs.to_string()]));
+            }
+            ("local create", name.clone(), Vec::new(), argv)
+        }
+        Command::StartFlock { flock } => {
+            ("local start", flock.clone(), Vec::new(), words(&["shepard", "local", "start", flock]))
+        }
+        Command::StopFlock { flock } => {
+            ("local stop", flock.clone(), Vec::new(), words(&["shepard", "local", "stop", flock]))
+        }
+        Command::RemoveFlock { flock } => {
+            ("local rm", flock.clone(), Vec::new(), words(&["shepard", "local", "rm", flock, "--yes", flock]))
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! Answers requests: reads something once, as a message.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use shepard_cloud::local::{Home, LocalFlock};
+use shepard_cloud::{CloudError, Table as _};
+use shepard_model::{JobId, JobRow};
+
+use crate::app::Msg;
+use crate::app::effect::Request;
+use crate::app::msg::{JournalRow, Loaded, Preflight, PreflightJob};
+use crate::app::remote::{Problem, ProblemKind};
+use crate::config::Config;
+use crate::feeds;
+use crate::operations::journal::Journal;
+use crate::operations::{Class, OperationError, preflight};
+
+/// Entries of the journal that are shown.
+const JOURNAL: usize = 1_000;
+/// Most ways to go on with a path.
+const PATHS: usize = 200;
+
+/// Reads for the screens.
+pub(super) struct Reader {
+    home: Home,
+    journal: Journal,
+}
+
+impl Reader {
+    pub(super) fn new(config: &Config, home: Home) -> Self {
+        Self { home, journal: Journal::at(config.dirs.journal()) }
+    }
+
+    /// Reads what a request asks for. Always ends in a message: a failure is one too.
+    pub(super) async fn read(&self, request: Request) -> Msg {
+        Msg::Loaded(match request {
+            Request::Job { flock, id } => {
+                let row = self.row(&flock, &id).await.map_err(|error| feeds::problem(&error));
+                Loaded::Job { flock, id, row: row.map(|row| row.map(Box::new)) }
+            }
+            Request::Journal => {
+                let journal = self.journal.clone();
+                let entries = blocking(move || journal.tail(JOURNAL)).await;
+                let row = |entry: crate::operations::journal::Entry| JournalRow {
+                    at_ms: entry.at_ms,
+                    who: entry.who,
+                    action: entry.action,
+                    flock: entry.flock,
+                    target: match (entry.targets.first(), entry.count) {
+                        (Some(first), 1) => first.clone(),
+                        (Some(first), count) => format!("{first} and {} more", count - 1),
+                        (None, _) => String::new(),
+                    },
+                    command: entry.command,
+                    result: entry.result,
+                };
+                let entries = entries.map(|entries| entries.into_iter().rev().map(row).collect());
+                Loaded::Journal(entries.map_err(|error| problem(&error)))
+            }
+            Request::Preflight { flock: _, path } => {
+                let request = preflight::Request { path: expanded(&path), ..preflight::Request::default() };
+                let plan = blocking(move || preflight::examine(&request)).await;
+                Loaded::Preflight { path, report: plan.map(report).map_err(|error| problem(&error)) }
+            }
+            Request::Paths { text } => {
+                let typed = text.clone();
+                let candidates = blocking(move || paths(&typed)).await;
+                Loaded::Paths { text, candidates }
+            }
+        })
+    }
+
+    async fn row(&self, flock: &str, id: &JobId) -> Result<Option<JobRow>, CloudError> {
+        let dir = self.home.flock(flock)?;
+        let open = blocking(move || LocalFlock::open(&dir)).await?;
+        open.ports().table.get(id).await
+    }
+}
+
+/// An error of an operation as the screens know it.
+pub(super) fn problem(error: &OperationError) -> Problem {
+    let kind = match (error, error.class()) {
+        (OperationError::Cloud(error), _) => feeds::kind(error.kind),
+        (_, Class::NotFound) => ProblemKind::NotFound,
+        (_, Class::Usage | Class::Refused) => ProblemKind::Invalid,
+        (_, Class::Environment) => ProblemKind::Other,
+    };
+    Problem::new(kind, error.to_string())
+}
+
+/// Runs what blocks away from the loop. A panic in it goes on here.
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+}
+
+fn report(plan: preflight::Plan) -> Preflight {
+    let bytes = plan.bytes();
+    let mut warnings = plan.warnings;
+    let jobs = plan
+        .jobs
+        .into_iter()
+        .map(|job| {
+            warnings.extend(job.warnings.iter().map(|warning| format!("{}: {warning}", job.name)));
+            PreflightJob {
+                name: job.name,
+                files: job.files,
+                bytes: job.bytes,
+                variables: job.variables,
+                problem: job.refused,
+            }
+        })
+        .collect();
+    Preflight { jobs, bytes, warnings }
+}
+
+/// A path as typed, with `~` for the home directory.
+pub(super) fn expanded(text: &str) -> PathBuf {
+    let text = text.trim();
+    match (text.strip_prefix('~'), std::env::var_os("HOME")) {
+        (Some(""), Some(home)) => PathBuf::from(home),
+        (Some(rest), Some(home)) if rest.starts_with('/') => Path::new(&home).join(&rest[1..]),
+        _ => PathBuf::from(text),
+    }
+}
+
+/// The paths that begin as typed, folders with a `/` at the end, in the spelling of what was typed.
+fn paths(typed: &str) -> Vec<String> {
+    let (folder, start) = typed.rsplit_once('/').map_or(("", typed), |(folder, start)| (folder, start));
+    let prefix = if typed.contains('/') { format!("{folder}/") } else { String::new() };
+    let at = if prefix.is_empty() { PathBuf::from(".") } else { expanded(&prefix) };
+    let mut found: Vec<String> = fs::read_dir(at)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| {
+            let name = entry.file_name().into_string().ok()?;
+            let hidden = name.starts_with('.') && !start.starts_with('.');
+            let folder = entry.path().is_dir();
+            (name.starts_with(start) && !hidden)
+                .then(|| format!("{prefix}{name}{}", if folder { "/" } else { "" }))
+        })
+        .collect();
+    found.sort_unstable();
+    found.truncate(PATHS);
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_go_on_from_what_is_typed() {
+        let folder = tempfile::tempdir().expect("folder");
+        fs::create_dir(folder.path().join("data one")).expect("folder");
+        fs::write(folder.path().join("data.zip"), "").expect("file");
+        fs::write(folder.path().join(".hidden"), "").expect("file");
+        let at = folder.path().display();
+        assert_eq!(paths(&format!("{at}/da")), [format!("{at}/data one/"), format!("{at}/data.zip")]);
+        assert_eq!(paths(&format!("{at}/.h")), [format!("{at}/.hidden")]);
+        assert_eq!(paths(&format!("{at}/")).len(), 2);
+        assert!(paths(&format!("{at}/nowhere/x")).is_empty());
+    }
+}
