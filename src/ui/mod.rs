@@ -5,16 +5,44 @@
 //!
 //! | module | draws or does |
 //! |---|---|
-//! | [`theme`] | semantic roles to styles; reading themes; colour depth |
+//! | [`theme`] | semantic roles to styles; reading themes |
+//! | [`colour`] | what a terminal can show, and the nearest to what it cannot |
 //! | [`glyphs`] | signs, in Unicode and in ASCII |
+//! | [`layout`] | header, body, footer; centred boxes; the least size |
+//! | [`table`] | a window of a list of any length |
+//! | [`text_view`] | lines of text with highlights |
+//! | [`form`] | fields to fill in |
+//! | [`dialog`] | questions before an action |
+//! | [`bar`] | the command and filter line, with completions |
+//! | [`hints`] | key hints that fit the width |
+//! | [`sparkline`] | a row of bars |
+//! | [`toast`] | a message that passes |
+//! | [`text`] | widths, truncation, and making foreign text harmless |
+//! | [`time`] | durations, ages, sizes, counts |
 
+pub mod bar;
+pub mod colour;
+pub mod dialog;
+pub mod form;
 pub mod glyphs;
+pub mod hints;
+pub mod layout;
+pub mod sparkline;
+pub mod table;
+pub mod text;
+pub mod text_view;
 pub mod theme;
+pub mod time;
+pub mod toast;
+
+#[cfg(test)]
+mod snapshots;
 
 use ratatui::style::Style;
 
+pub use colour::ColorDepth;
 pub use glyphs::Glyphs;
-pub use theme::{ColorDepth, Role, Theme};
+pub use theme::{Role, Theme};
 
 /// Everything that decides how a frame looks besides its content.
 #[derive(Debug, Clone, PartialEq)]
