@@ -128,6 +128,10 @@ impl ProcessPayload {
                 "the interpreter it names is not there".to_owned(),
             ),
             ErrorKind::NotFound => PayloadError::NotFound(program.clone()),
+            // A folder of `PATH` that may not be searched hides that the program is in none of the others.
+            ErrorKind::PermissionDenied if !program.contains('/') && !self.is_on_path(program) => {
+                PayloadError::NotFound(program.clone())
+            }
             ErrorKind::PermissionDenied | ErrorKind::ExecutableFileBusy => {
                 PayloadError::NotExecutable(program.clone(), error.to_string())
             }
@@ -136,6 +140,11 @@ impl ProcessPayload {
             }
             _ => starting(error),
         })
+    }
+
+    fn is_on_path(&self, program: &str) -> bool {
+        let path = self.inherited.iter().find(|(name, _)| name == "PATH").map(|(_, value)| value);
+        path.is_some_and(|path| std::env::split_paths(path).any(|dir| dir.join(program).is_file()))
     }
 
     /// Waits for the first process's end, bringing it about where it has to be.
