@@ -7,6 +7,7 @@
 use std::hash::{BuildHasher as _, Hasher as _};
 
 use shepard_cloud::ports::{Applied, Ports};
+use shepard_model::keywords::QUICK_DEPLOY_DIRECTORY;
 use shepard_model::{Fence, JobRow, ObjectRef, Outcome, Refused, Stage, Transition, names, status};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -244,7 +245,11 @@ impl Attempt<'_> {
                 self.log.say(format!("fetched {object}, {size} bytes")).await;
             }
         }
-        let folder = self.row.quick_deploy.clone().or_else(|| self.place.quick_deploy.clone());
+        // A job that names no folder gets the place's; one that says `None` means it.
+        let said =
+            self.row.variables.iter().any(|(name, _)| name.eq_ignore_ascii_case(QUICK_DEPLOY_DIRECTORY));
+        let usual = || self.place.quick_deploy.clone().filter(|_| !said);
+        let folder = self.row.quick_deploy.clone().or_else(usual);
         if let Some(folder) = &folder {
             let files = fetch::quick_deploy(self.ports, folder, self.dirs).await?;
             self.log.say(format!("fetched the quick-deploy folder '{folder}', {files} files")).await;
@@ -319,8 +324,14 @@ impl Attempt<'_> {
         match self.hold.finish(end).await {
             Ending::Written(_) => Exit::Succeeded,
             Ending::Lost(loss) => {
-                // The row ended otherwise, or another attempt will make these anew.
-                outputs::remove(self.ports, results).await;
+                // The row ended otherwise, or another attempt will make these anew. One that began within the
+                // same second gives its results the same names: those are not ours to remove.
+                let theirs = self.hold.read().await.ok().flatten().is_some_and(|row| {
+                    row.start_time_s == self.row.start_time_s && row.outcome != Some(Outcome::Cancelled)
+                });
+                if !theirs {
+                    outputs::remove(self.ports, results).await;
+                }
                 lost(loss)
             }
             Ending::Unwritten(error) => unreachable_table(&error),

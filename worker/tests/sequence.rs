@@ -345,6 +345,9 @@ async fn quick_deploy_without_run_sh_and_the_places_default() {
     assert_eq!(flock.run(&job, "true").await, Exit::Failed);
     let reason = flock.row(&job).reason;
     assert_eq!(reason.as_deref(), Some("the quick-deploy folder 'code' holds no run.sh"));
+
+    let job = flock.job_of(flock.memory.put("inputs", "b", b""), r#"{"Quick_Deploy_Directory": "None"}"#);
+    assert_eq!(flock.run(&job, "true").await, Exit::Succeeded, "a job may say that it wants none");
 }
 
 #[tokio::test]
