@@ -8,6 +8,9 @@ use shepard::commands::{self, Exit, output};
 use shepard::config::{self, Config};
 
 fn main() -> ExitCode {
+    if let Some(code) = shepard::local::as_child() {
+        return code;
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
