@@ -43,12 +43,12 @@ impl LocalTable {
             .await
     }
 
-    /// Forgets jobs that ended before a time, in milliseconds since the epoch, at most `limit` in one go; gives how
-    /// many. The oldest changes go first.
+    /// Forgets jobs that ended before a time, in milliseconds since the epoch, at most `limit` in one go; gives
+    /// which. The oldest changes go first.
     ///
     /// # Errors
     /// As any change of the database.
-    pub async fn forget(&self, before_ms: i64, limit: usize) -> Result<usize> {
+    pub async fn forget(&self, before_ms: i64, limit: usize) -> Result<Vec<JobId>> {
         self.database
             .write("forget old jobs in", move |tx| {
                 let old: Vec<(i64, String, i64)> = tx
@@ -72,7 +72,7 @@ impl LocalTable {
                         (SELECT seq FROM removed ORDER BY seq DESC LIMIT 1 OFFSET 100000)",
                 )?
                 .execute([])?;
-                Ok(old.len())
+                Ok(old.iter().map(|(_, id, _)| job_id(id)).collect::<Result<_>>()?)
             })
             .await
     }
