@@ -62,6 +62,8 @@ pub enum Format {
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Open the console; the same as no subcommand
+    Console,
     /// Make an example flock, batch example data and open the console on it
     Demo(Demo),
     /// Flocks on this machine

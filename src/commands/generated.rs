@@ -7,23 +7,24 @@ use std::path::Path;
 
 use clap::{Command, CommandFactory as _};
 
-use super::{Context, Exit};
+use super::Exit;
+use super::output::Output;
 use crate::cli::Cli;
 use crate::operations::{OperationError, Result};
 
-pub(super) fn completions(context: &Context<'_>, shell: clap_complete::Shell) -> Result<Exit> {
+pub(super) fn completions(out: &Output, shell: clap_complete::Shell) -> Result<Exit> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "shepard", &mut script);
-    context.out.write(|out| out.write_all(&script))?;
+    out.write(|out| out.write_all(&script))?;
     Ok(Exit::Ok)
 }
 
-pub(super) fn man(context: &Context<'_>, to: Option<&Path>) -> Result<Exit> {
+pub(super) fn man(out: &Output, to: Option<&Path>) -> Result<Exit> {
     let pages =
         man_pages().map_err(|error| OperationError::Environment(format!("cannot write a page: {error}")))?;
     let Some(to) = to else {
         if let Some((_, page)) = pages.first() {
-            context.out.write(|out| out.write_all(page))?;
+            out.write(|out| out.write_all(page))?;
         }
         return Ok(Exit::Ok);
     };
@@ -31,7 +32,7 @@ pub(super) fn man(context: &Context<'_>, to: Option<&Path>) -> Result<Exit> {
     for (name, page) in pages {
         let path = to.join(name);
         fs::write(&path, page).map_err(OperationError::io("write", &path))?;
-        context.out.note(&format!("wrote {}", path.display()));
+        out.note(&format!("wrote {}", path.display()));
     }
     Ok(Exit::Ok)
 }

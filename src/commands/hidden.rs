@@ -2,18 +2,23 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::ExitCode;
 
 use super::{Context, Exit};
-use crate::operations::{OperationError, Result};
+use crate::local;
+use crate::operations::{OperationError, Result, flocks};
 
 /// Runs the supervisor of a flock until it is idle or told to stop.
-pub(super) async fn supervise(_context: &Context<'_>, name: &str) -> Result<Exit> {
-    Err(OperationError::Environment(format!("the supervisor of {name} is not part of this build")))
+pub(super) fn supervise(context: &Context<'_>, name: &str) -> Result<Exit> {
+    let flock = flocks::find(&context.home(), name)?;
+    local::supervise(&flock)?;
+    Ok(Exit::Ok)
 }
 
 /// Runs one attempt at a job; its environment says which.
-pub(super) async fn worker(_context: &Context<'_>, name: &str) -> Result<Exit> {
-    Err(OperationError::Environment(format!("the worker of {name} is not part of this build")))
+pub(super) fn worker(context: &Context<'_>, name: &str) -> Result<ExitCode> {
+    let flock = flocks::find(&context.home(), name)?;
+    Ok(local::run_worker(&flock))
 }
 
 /// Unpacks a zip below a directory. Entries that would leave it are an error.

@@ -7,12 +7,14 @@ use super::{Context, Exit};
 use crate::cli;
 use crate::config::TEMPLATE;
 use crate::operations::Result;
+use crate::operations::flocks::{self, Listed};
 
 #[derive(Serialize)]
 struct Info {
     version: &'static str,
     paths: Paths,
     config: Settings,
+    flocks: Vec<Listed>,
 }
 
 #[derive(Serialize)]
@@ -38,7 +40,7 @@ struct Settings {
     unknown_keys: Vec<String>,
 }
 
-pub(super) fn run(context: &Context<'_>, arguments: &cli::Info) -> Result<Exit> {
+pub(super) async fn run(context: &Context<'_>, arguments: &cli::Info) -> Result<Exit> {
     if arguments.config_template {
         context.out.write(|out| out.write_all(TEMPLATE.as_bytes()))?;
         return Ok(Exit::Ok);
@@ -66,6 +68,7 @@ pub(super) fn run(context: &Context<'_>, arguments: &cli::Info) -> Result<Exit> 
             log_level: config.log_level.clone(),
             unknown_keys: config.unknown.clone(),
         },
+        flocks: flocks::list(&context.home()).await?,
     };
     if context.out.is_json() {
         context.out.json(&info)?;
@@ -83,7 +86,7 @@ fn print(context: &Context<'_>, info: Info) -> Result<()> {
     };
     let rows = [
         ("version", info.version.to_owned()),
-        ("flocks", format!("{}/flocks", info.paths.data)),
+        ("data", info.paths.data),
         ("log", info.paths.log),
         ("journal", info.paths.journal),
         ("config", format!("{}{found}", info.paths.config)),
@@ -93,7 +96,12 @@ fn print(context: &Context<'_>, info: Info) -> Result<()> {
         ("read-only", if info.config.read_only { "yes" } else { "no" }.to_owned()),
         ("default flock", info.config.flock.unwrap_or_else(|| "none".to_owned())),
     ];
-    let rows: Vec<Vec<String>> = rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
+    let flocks = info.flocks.into_iter().map(|flock| {
+        let state = if flock.running { "running" } else { "stopped" };
+        vec!["flock".to_owned(), format!("{} ({state})", flock.name)]
+    });
+    let rows = rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).chain(flocks);
+    let rows: Vec<Vec<String>> = rows.collect();
     for line in columns(&rows) {
         context.out.line(&line)?;
     }

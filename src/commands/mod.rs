@@ -6,10 +6,19 @@
 pub mod exit;
 pub mod output;
 
+mod batch;
+mod bundle;
+mod demo;
+mod flock;
 mod generated;
 mod hidden;
 mod info;
+mod jobs;
 mod journal;
+mod local;
+mod logs;
+mod retrieve;
+mod rows;
 
 use std::future::Future;
 use std::process::ExitCode;
@@ -17,8 +26,8 @@ use std::process::ExitCode;
 pub use exit::Exit;
 pub use generated::{cli_document, man_pages};
 
-use crate::cli::{Cli, Command, Local};
-use crate::config::Config;
+use crate::cli::{self, Cli, Command, Local};
+use crate::config::{self, Config};
 use crate::operations::{OperationError, Result};
 use output::Output;
 
@@ -43,17 +52,45 @@ impl Context<'_> {
     }
 }
 
-/// Carries out what the command line asks for.
-pub fn run(cli: Cli, config: &Config) -> ExitCode {
+/// Carries out what the command line asks for, from the configuration to the exit code.
+pub fn run(cli: Cli) -> ExitCode {
     let format = cli.global.output;
-    let context = Context { config, out: Output::new(format) };
-    match dispatch(cli.command, &context) {
-        Ok(exit) => exit.into(),
-        Err(error) => {
-            tracing::warn!(%error, "the command ended with an error");
-            output::failed(format, &error)
-        }
+    let out = Output::new(format);
+    // Some commands need nothing of this machine's, not even a home directory.
+    let needless = match &cli.command {
+        Some(Command::Completions { shell }) => Some(generated::completions(&out, *shell)),
+        Some(Command::Man { to }) => Some(generated::man(&out, to.as_deref())),
+        Some(Command::Unpack { zip, to }) => Some(hidden::unpack(zip, to)),
+        _ => None,
+    };
+    if let Some(result) = needless {
+        return exit(format, result.map(Into::into));
     }
+    let config = match Config::load(&cli.global) {
+        Ok(config) => config,
+        Err(error) => return output::failed(format, &error),
+    };
+    let context = Context { config: &config, out };
+    // These two have a log of their own.
+    match &cli.command {
+        Some(Command::Supervise { name }) => {
+            return exit(format, hidden::supervise(&context, name).map(Into::into));
+        }
+        Some(Command::Worker { name }) => return exit(format, hidden::worker(&context, name)),
+        _ => {}
+    }
+    if let Err(error) = config::start_log(&config) {
+        return output::failed(format, &error);
+    }
+    let command = cli.command.unwrap_or(Command::Console);
+    exit(format, dispatch(command, &context).map(Into::into))
+}
+
+fn exit(format: cli::Format, result: Result<ExitCode>) -> ExitCode {
+    result.unwrap_or_else(|error| {
+        tracing::warn!(%error, "the command ended with an error");
+        output::failed(format, &error)
+    })
 }
 
 /// What a command would change, in words; None where it only looks. Bringing results here changes no flock.
@@ -68,7 +105,8 @@ fn changes(command: &Command) -> Option<&'static str> {
         Command::Batch(batch) => (!batch.dry_run).then_some("batching"),
         Command::Terminate(_) => Some("terminating jobs"),
         Command::Retry(_) => Some("running jobs again"),
-        Command::Query(_)
+        Command::Console
+        | Command::Query(_)
         | Command::Logs(_)
         | Command::Retrieve(_)
         | Command::Journal(_)
@@ -81,20 +119,46 @@ fn changes(command: &Command) -> Option<&'static str> {
     }
 }
 
-fn dispatch(command: Option<Command>, context: &Context<'_>) -> Result<Exit> {
-    if let Some(what) = command.as_ref().and_then(changes) {
+fn dispatch(command: Command, context: &Context<'_>) -> Result<Exit> {
+    if let Some(what) = changes(&command) {
         context.may_change(what)?;
     }
     match command {
-        Some(Command::Journal(arguments)) => journal::run(context, &arguments),
-        Some(Command::Info(arguments)) => info::run(context, &arguments),
-        Some(Command::Completions { shell }) => generated::completions(context, shell),
-        Some(Command::Man { to }) => generated::man(context, to.as_deref()),
-        Some(Command::Unpack { zip, to }) => hidden::unpack(&zip, &to),
-        Some(Command::Supervise { name }) => block_on(hidden::supervise(context, &name)),
-        Some(Command::Worker { name }) => block_on(hidden::worker(context, &name)),
-        _ => Err(OperationError::Environment("this command is not part of this build".into())),
+        Command::Console => console(context, None),
+        Command::Demo(arguments) => match block_on(demo::run(context, arguments))? {
+            Some(exit) => Ok(exit),
+            None => console(context, Some(demo::FLOCK)),
+        },
+        Command::Local { command } => block_on(local::run(context, command)),
+        Command::Batch(arguments) => block_on(batch::run(context, arguments)),
+        Command::Query(arguments) => block_on(jobs::query(context, &arguments)),
+        Command::Logs(arguments) => block_on(logs::run(context, &arguments)),
+        Command::Retrieve(arguments) => block_on(retrieve::run(context, &arguments)),
+        Command::Terminate(cli::Terminate { flock, which, yes }) => {
+            block_on(jobs::change(context, jobs::Verb::Terminate, flock.as_ref(), &which, yes))
+        }
+        Command::Retry(cli::Retry { flock, which, yes }) => {
+            block_on(jobs::change(context, jobs::Verb::Retry, flock.as_ref(), &which, yes))
+        }
+        Command::Journal(arguments) => journal::run(context, &arguments),
+        Command::Info(arguments) => block_on(info::run(context, &arguments)),
+        // Carried out before there was a context.
+        Command::Completions { .. }
+        | Command::Man { .. }
+        | Command::Unpack { .. }
+        | Command::Supervise { .. }
+        | Command::Worker { .. } => Ok(Exit::Ok),
     }
+}
+
+/// Opens the console.
+fn console(context: &Context<'_>, flock: Option<&str>) -> Result<Exit> {
+    if !context.out.is_terminal() || context.out.is_json() {
+        return Err(OperationError::Usage(
+            "the console needs a terminal; `shepard --help` lists the subcommands for scripts".into(),
+        ));
+    }
+    Err(OperationError::Environment(format!("the console is not part of this build ({flock:?})")))
 }
 
 /// Runs one command to its end.

@@ -3,11 +3,14 @@
 //! A reader never guesses a stream: the row names it. It ends when the job has ended and its stream is read to
 //! the end, and never because a page came empty.
 
-use shepard_cloud::Ports;
-use shepard_cloud::ports::LogFrom;
-use shepard_model::{JobId, LogLine};
+use std::path::Path;
 
-use super::error::Result;
+use shepard_cloud::Ports;
+use shepard_cloud::ports::{LogFrom, LogSource};
+use shepard_model::{JobId, LogLine};
+use tokio::io::AsyncWriteExt as _;
+
+use super::error::{OperationError, Result};
 use super::jobs;
 
 /// Lines asked for at a time.
@@ -24,6 +27,40 @@ pub enum Step {
     Idle,
     /// The job has ended and everything was read; or it never ran. The reason, where it did not succeed.
     Ended(Option<String>),
+}
+
+/// Writes a whole stream to a new file, a line each, with its time and where it came from; gives how many lines.
+///
+/// # Errors
+/// A port fails, the file exists, or it cannot be written.
+pub async fn save(ports: &Ports, stream: &str, to: &Path) -> Result<u64> {
+    let cannot = || OperationError::io("write", to);
+    let file = tokio::fs::OpenOptions::new().write(true).create_new(true).open(to).await.map_err(cannot())?;
+    let mut file = tokio::io::BufWriter::new(file);
+    let (mut from, mut count) = (LogFrom::Start, 0);
+    loop {
+        let page = ports.logs.read(stream, &from, PAGE).await?;
+        for line in &page.lines {
+            let at = jiff::Timestamp::from_millisecond(line.at_ms).unwrap_or_default();
+            let text = format!("{at:.3} {} {}\n", source(line.source), line.text);
+            file.write_all(text.as_bytes()).await.map_err(cannot())?;
+        }
+        count += page.lines.len() as u64;
+        if page.lines.is_empty() && !page.more {
+            break;
+        }
+        from = LogFrom::Token(page.next);
+    }
+    file.flush().await.map_err(cannot())?;
+    Ok(count)
+}
+
+fn source(source: LogSource) -> &'static str {
+    match source {
+        LogSource::Stdout => "stdout",
+        LogSource::Stderr => "stderr",
+        LogSource::Worker => "worker",
+    }
 }
 
 /// Reads the log of one job.

@@ -6,6 +6,7 @@
 //!
 //! | module | holds |
 //! |---|---|
+//! | [`flocks`] | making, listing, starting, stopping, removing the flocks of this machine |
 //! | [`preflight`] | what a batch would do, and what is wrong with it |
 //! | [`walk`], [`pack`] | reading a folder, and making the zip of a job |
 //! | [`batch`] | packing and uploading |
@@ -13,10 +14,13 @@
 //! | [`logs`] | reading a job's log on to its end |
 //! | [`retrieve`] | bringing results here |
 //! | [`journal`] | the append-only record of what was done |
+//! | [`equivalent`] | the command line that does the same as a key did |
 //! | [`error`] | the one error, and its classes |
 
 pub mod batch;
+pub mod equivalent;
 pub mod error;
+pub mod flocks;
 pub mod jobs;
 pub mod journal;
 pub mod logs;

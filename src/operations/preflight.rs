@@ -10,8 +10,10 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
+use shepard_cloud::local::Settings;
+use shepard_cloud::{Kind, Ports};
 use shepard_lambdas::zip::read_inputs_of_file;
-use shepard_model::{Inputs, Value, inputs, keywords};
+use shepard_model::{Inputs, ObjectRef, Value, inputs, keywords};
 
 use super::error::{OperationError, Result};
 use super::walk::walk;
@@ -110,6 +112,44 @@ pub fn examine(request: &Request) -> Result<Plan> {
     }
     mark_duplicates(&mut plan.jobs);
     Ok(plan)
+}
+
+/// Adds what only the flock knows: whether there is something that would run each job.
+///
+/// # Errors
+/// The quick-deploy bucket cannot be listed.
+pub async fn against_flock(plan: &mut Plan, ports: &Ports, settings: &Settings) -> Result<()> {
+    let mut known: HashMap<String, bool> = HashMap::new();
+    for job in plan.jobs.iter_mut().filter(|job| job.refused.is_none()) {
+        let Some(folder) = job.quick_deploy.clone().or_else(|| settings.quick_deploy.clone()) else {
+            if settings.command.is_none() {
+                job.warnings.push(format!(
+                    "nothing would run it: the flock {} has no command and no quick-deploy folder, and its \
+                     inputs.txt names no QUICK_DEPLOY_DIRECTORY",
+                    settings.name
+                ));
+            }
+            continue;
+        };
+        let there = match known.get(&folder) {
+            Some(there) => *there,
+            None => {
+                let run = ObjectRef::new(&ports.buckets.quick_deploy, format!("{folder}/run.sh"));
+                let there = match ports.objects.head(&run).await {
+                    Ok(_) => true,
+                    Err(error) if error.kind == Kind::NotFound => false,
+                    Err(error) => return Err(error.into()),
+                };
+                known.insert(folder.clone(), there);
+                there
+            }
+        };
+        if !there {
+            job.warnings
+                .push(format!("it asks for {folder}/run.sh, which is not in the quick-deploy bucket"));
+        }
+    }
+    Ok(())
 }
 
 /// A folder that is no job itself: the folders and zips in it.

@@ -1,0 +1,102 @@
+//! What the subcommands share: the flock that is meant, opened, with its supervisor where that is needed.
+
+use shepard_cloud::Ports;
+use shepard_cloud::local::{FlockDir, Home, LocalFlock, Settings, Watch};
+use shepard_cloud::ports::WallClock;
+
+use super::Context;
+use crate::operations::journal::Journal;
+use crate::operations::{OperationError, Result, flocks, jobs};
+
+/// After this long without a change the supervisor is looked after, in milliseconds.
+const SILENCE_MS: u64 = 2_000;
+/// Least time between two looks at the table, in milliseconds.
+const PAUSE_MS: u64 = 50;
+
+/// A flock that a subcommand works on.
+pub(super) struct Opened {
+    pub(super) dir: FlockDir,
+    pub(super) ports: Ports,
+    pub(super) settings: Settings,
+}
+
+impl Opened {
+    pub(super) fn name(&self) -> &str {
+        self.dir.name()
+    }
+
+    /// The local flock has no one else who would take up what was just asked for.
+    pub(super) async fn wake(&self) -> Result<()> {
+        flocks::start(&self.dir).await.map(|_| ())
+    }
+}
+
+impl Context<'_> {
+    pub(super) fn home(&self) -> Home {
+        Home::new(&self.config.dirs.data)
+    }
+
+    /// Opens the flock that was named, or the one of the configuration.
+    pub(super) fn open(&self, named: Option<&String>) -> Result<Opened> {
+        let home = self.home();
+        let Some(name) = named.or(self.config.flock.as_ref()) else {
+            let names: Vec<String> = home.list()?.iter().map(|flock| flock.name().to_owned()).collect();
+            let there = if names.is_empty() { "there is none yet".to_owned() } else { names.join(", ") };
+            return Err(OperationError::Usage(format!(
+                "which flock? give --flock NAME, or set flock in config.toml ({there})"
+            )));
+        };
+        let dir = flocks::find(&home, name)?;
+        let flock = LocalFlock::open(&dir)?;
+        Ok(Opened { ports: flock.ports(), settings: dir.settings()?, dir })
+    }
+
+    /// Writes down what was done.
+    pub(super) fn journal<T>(
+        &self,
+        action: &str,
+        flock: &str,
+        targets: &[String],
+        argv: &[String],
+        result: &Result<T>,
+    ) {
+        let journal = Journal::at(self.config.dirs.journal());
+        // Only its words go on; the error itself is still wanted by the caller.
+        let result = match result {
+            Ok(_) => Ok(()),
+            Err(error) => Err(OperationError::Environment(error.to_string())),
+        };
+        let argv: Vec<&str> = argv.iter().map(String::as_str).collect();
+        journal.record(&WallClock, action, flock, targets, &argv, &result);
+    }
+
+    /// Waits until jobs have ended, and says on standard error how far it is.
+    pub(super) async fn wait(&self, flock: &Opened, mut wait: jobs::Wait) -> Result<()> {
+        let mut watch = Watch::new(&flock.dir);
+        let (mut told, mut silent) = (None, true);
+        loop {
+            if silent {
+                // A supervisor that was killed is the one thing that no change would ever tell of.
+                flock.wake().await?;
+            }
+            wait.step(&flock.ports).await?;
+            let (ended, open) = wait.counts();
+            // A line for every twentieth part is enough to see that it moves.
+            let part = ended * 20 / (ended + open).max(1);
+            if told != Some(part) {
+                self.out.note(&format!("{ended} of {} ended", ended + open));
+                told = Some(part);
+            }
+            if wait.is_over() {
+                break;
+            }
+            silent = tokio::select! {
+                () = watch.changed() => false,
+                () = flock.ports.clock.sleep_ms(SILENCE_MS) => true,
+            };
+            // A busy flock changes all the time; looking this often is soon enough.
+            flock.ports.clock.sleep_ms(PAUSE_MS).await;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,94 @@
+//! The command line that does what was done, for the journal and for a person who wants to script it.
+//!
+//! A flock's command is left out: it may carry a secret, and the flock's settings hold it anyway.
+
+use std::path::Path;
+
+use super::flocks::Create;
+
+fn line(words: &[&str]) -> Vec<String> {
+    std::iter::once(&"shepard").chain(words).map(|word| (*word).to_owned()).collect()
+}
+
+/// `shepard batch`.
+pub fn batch(flock: &str, path: &Path, tag: Option<&str>) -> Vec<String> {
+    let mut line = line(&["batch", "--flock", flock, "--path", &path.to_string_lossy()]);
+    if let Some(tag) = tag {
+        line.extend(["--tag".to_owned(), tag.to_owned()]);
+    }
+    line
+}
+
+/// `shepard terminate` or `shepard retry`, by job.
+pub fn on_jobs<T: ToString>(verb: &str, flock: &str, ids: &[T]) -> Vec<String> {
+    let mut line = line(&[verb, "--yes", "--flock", flock]);
+    line.extend(ids.iter().map(T::to_string));
+    line
+}
+
+/// `shepard retrieve`; without jobs it is everything.
+pub fn retrieve<T: ToString>(flock: &str, to: &Path, ids: &[T]) -> Vec<String> {
+    let mut line = line(&["retrieve", "--flock", flock, "--to", &to.to_string_lossy()]);
+    for id in ids {
+        line.extend(["--job".to_owned(), id.to_string()]);
+    }
+    line
+}
+
+/// `shepard local create`.
+pub fn create(request: &Create) -> Vec<String> {
+    let mut line = line(&["local", "create", &request.name]);
+    let mut add = |flag: &str, value: Option<String>| {
+        if let Some(value) = value {
+            line.extend([flag.to_owned(), value]);
+        }
+    };
+    add("--command", request.command.as_ref().map(|_| "…".to_owned()));
+    add("--quick-deploy", request.quick_deploy.as_ref().map(|path| path.to_string_lossy().into_owned()));
+    add("--max-jobs", request.max_jobs.map(|n| n.to_string()));
+    add("--attempts", request.attempts.map(|n| n.to_string()));
+    add("--timeout", request.timeout_s.map(|n| n.to_string()));
+    line
+}
+
+/// `shepard local start`, `stop` or `rm`.
+pub fn local(verb: &str, flock: &str) -> Vec<String> {
+    let mut line = line(&["local", verb, flock]);
+    if verb == "rm" {
+        line.extend(["--yes".to_owned(), flock.to_owned()]);
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::cli::Cli;
+
+    #[test]
+    fn every_line_is_one_that_the_parser_takes() {
+        let request = Create {
+            name: "f".into(),
+            command: Some("curl -H 'token: hunter2'".into()),
+            max_jobs: Some(3),
+            attempts: Some(2),
+            timeout_s: Some(9),
+            ..Create::default()
+        };
+        let lines = [
+            batch("f", Path::new("a b"), Some("t")),
+            on_jobs("terminate", "f", &["x", "y"]),
+            on_jobs("retry", "f", &["x"]),
+            retrieve("f", Path::new("to"), &["x"]),
+            create(&request),
+            local("start", "f"),
+            local("rm", "f"),
+        ];
+        for line in lines {
+            assert!(Cli::try_parse_from(&line).is_ok(), "{line:?}");
+            assert!(!line.iter().any(|word| word.contains("hunter2")), "{line:?}");
+        }
+    }
+}
