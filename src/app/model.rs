@@ -100,6 +100,8 @@ pub struct Data {
     pub rows: BTreeMap<(String, JobId), Remote<JobRow>>,
     /// The journal.
     pub journal: Remote<Vec<JournalRow>>,
+    /// The attempt whose log was asked for: its job and its stream. The log screen takes it when it is entered.
+    pub log: Option<(JobId, String)>,
 }
 
 impl Data {

@@ -136,6 +136,8 @@ pub struct JobsChange {
 pub struct LogChange {
     /// Which stream.
     pub stream: String,
+    /// The feed has just begun: these lines come instead of those before, not after them.
+    pub first: bool,
     /// The lines, oldest first.
     pub lines: Vec<LogLine>,
     /// Lines left out before these because they came faster than they could be shown.

@@ -26,6 +26,8 @@ pub struct Stream {
     logs: Arc<dyn LogsPort>,
     minutes: Option<u32>,
     from: Option<LogFrom>,
+    /// A first page has been read, so that lines follow on those before.
+    begun: bool,
     caught_up: bool,
     quiet: u32,
 }
@@ -33,7 +35,7 @@ pub struct Stream {
 impl Stream {
     /// From its beginning, or from some minutes ago.
     pub fn new(stream: String, logs: Arc<dyn LogsPort>, minutes: Option<u32>) -> Self {
-        Self { stream, logs, minutes, from: None, caught_up: false, quiet: 0 }
+        Self { stream, logs, minutes, from: None, begun: false, caught_up: false, quiet: 0 }
     }
 
     /// Where to begin: at the window, or at so many lines before the end if that is more.
@@ -49,6 +51,7 @@ impl Stream {
 #[async_trait]
 impl Source for Stream {
     async fn read(&mut self) -> Result<Option<Msg>, CloudError> {
+        let beginning = !self.begun;
         let from = match self.from.take() {
             Some(from) => from,
             None => self.begin().await?,
@@ -61,12 +64,14 @@ impl Source for Stream {
             }
         };
         self.from = Some(LogFrom::Token(page.next));
+        self.begun = true;
         let first = !self.caught_up && !page.more;
         self.caught_up |= !page.more;
         self.quiet = if page.lines.is_empty() { self.quiet.saturating_add(1) } else { 0 };
-        Ok((first || !page.lines.is_empty()).then(|| {
+        Ok((beginning || first || !page.lines.is_empty()).then(|| {
             Msg::Log(LogChange {
                 stream: self.stream.clone(),
+                first: beginning,
                 lines: page.lines,
                 dropped: 0,
                 caught_up: self.caught_up,

@@ -29,6 +29,8 @@ pub mod jobs;
 pub mod journal;
 pub mod logs;
 pub mod new_flock;
+#[cfg(test)]
+pub(crate) mod testing;
 
 /// News that reach every screen that is kept.
 #[derive(Debug)]
