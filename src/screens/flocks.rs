@@ -1,23 +1,281 @@
-//! The list of flocks.
+//! The list of flocks: what each runs, how its jobs stand, and whether somebody looks after it.
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
+use shepard_model::State;
 
-use super::Behaviour;
+use super::{Behaviour, News};
 use crate::app::actions::{Action, Scope};
-use crate::app::model::{Ctx, Model};
-use crate::ui::Look;
+use crate::app::effect::Command;
+use crate::app::model::{Ctx, Data, History, Model};
+use crate::app::msg::FlockRow;
+use crate::app::nav::Place;
+use crate::app::overlay::{Ask, Dialog, Prompt, Then};
+use crate::app::store::{Move, Window};
+use crate::ui::table::{Align, Cell, Column, RowCells, Table};
+use crate::ui::toast::{Weight, banner};
+use crate::ui::{Look, Role, layout, sparkline, text, time};
+
+use super::PromptEvent;
+
+/// Rows of the screen that are not the table's body.
+const AROUND: u16 = 5;
+/// Row of the terminal on which the table's first row lies.
+const BODY_TOP: u16 = 3;
+/// Columns of a flock's sparkline.
+const SPARK: usize = 12;
+
+/// What the list is sorted by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum By {
+    #[default]
+    Name,
+    Open,
+    Faults,
+}
 
 /// The screen's state.
 #[derive(Debug, Default)]
-pub struct Flocks {}
+pub struct Flocks {
+    window: Window,
+    /// The flock under the selection, which it follows when others come and go.
+    selected: Option<String>,
+    filter: String,
+    by: By,
+    reverse: bool,
+    wide: bool,
+}
+
+fn open(flock: &FlockRow) -> u64 {
+    flock.counts[..3].iter().sum()
+}
+
+fn faults(flock: &FlockRow) -> u64 {
+    State::ALL.iter().zip(flock.counts).filter(|(state, _)| state.is_fault()).map(|(_, count)| count).sum()
+}
+
+impl Flocks {
+    /// The flocks the filter lets through, in order.
+    fn shown<'a>(&self, data: &'a Data) -> Vec<&'a FlockRow> {
+        let wanted = self.filter.to_lowercase();
+        let mut shown: Vec<&FlockRow> = data
+            .flocks
+            .value
+            .iter()
+            .flatten()
+            .filter(|flock| flock.name.to_lowercase().contains(&wanted))
+            .collect();
+        match self.by {
+            By::Name => shown.sort_by(|a, b| a.name.cmp(&b.name)),
+            By::Open => shown.sort_by_key(|flock| std::cmp::Reverse(open(flock))),
+            By::Faults => shown.sort_by_key(|flock| std::cmp::Reverse(faults(flock))),
+        }
+        if self.reverse {
+            shown.reverse();
+        }
+        shown
+    }
+
+    /// The selected flock.
+    fn current<'a>(&self, data: &'a Data) -> Option<&'a FlockRow> {
+        self.shown(data).get(self.window.selected).copied()
+    }
+
+    fn go(&mut self, data: &Data, to: Move) {
+        let shown = self.shown(data);
+        self.window.go(to, shown.len());
+        self.selected = shown.get(self.window.selected).map(|flock| flock.name.clone());
+    }
+
+    /// After the list changed: the selection stays on its flock.
+    fn settle(&mut self, data: &Data, height: u16) {
+        let shown = self.shown(data);
+        let place =
+            self.selected.as_ref().and_then(|name| shown.iter().position(|flock| flock.name == *name));
+        if let Some(place) = place {
+            self.window.follow(place, shown.len());
+        }
+        self.window.resize(usize::from(height.saturating_sub(AROUND)), shown.len());
+        self.selected = shown.get(self.window.selected).map(|flock| flock.name.clone());
+    }
+}
 
 impl Behaviour for Flocks {
     fn scopes(&self) -> &'static [Scope] {
         &[Scope::Flocks, Scope::Table]
     }
-    fn act(&mut self, _ctx: &mut Ctx<'_>, _action: Action) -> bool {
-        false
+
+    fn enter(&mut self, ctx: &mut Ctx<'_>) {
+        self.settle(ctx.data, ctx.size.1);
     }
-    fn draw(&self, _model: &Model, _look: &Look, _frame: &mut Frame<'_>, _area: Rect) {}
+
+    fn told(&mut self, ctx: &mut Ctx<'_>, news: &News<'_>) {
+        if matches!(news, News::Flocks) {
+            self.settle(ctx.data, ctx.size.1);
+        }
+    }
+
+    fn act(&mut self, ctx: &mut Ctx<'_>, action: Action) -> bool {
+        self.window.resize(usize::from(ctx.size.1.saturating_sub(AROUND)), self.shown(ctx.data).len());
+        match action {
+            Action::Down => self.go(ctx.data, Move::By(1)),
+            Action::Up => self.go(ctx.data, Move::By(-1)),
+            Action::PageDown => self.go(ctx.data, Move::PageDown),
+            Action::PageUp => self.go(ctx.data, Move::PageUp),
+            Action::First => self.go(ctx.data, Move::Home),
+            Action::Last => self.go(ctx.data, Move::End),
+            Action::Wide => self.wide = !self.wide,
+            Action::Filter => ctx.prompt(Prompt::new(Ask::Filter, self.filter.clone())),
+            Action::Out if !self.filter.is_empty() => self.filter.clear(),
+            Action::Sort => {
+                self.by = match self.by {
+                    By::Name => By::Open,
+                    By::Open => By::Faults,
+                    By::Faults => By::Name,
+                };
+                self.settle(ctx.data, ctx.size.1);
+            }
+            Action::SortReverse => {
+                self.reverse = !self.reverse;
+                self.settle(ctx.data, ctx.size.1);
+            }
+            Action::FlockNew => ctx.go(Place::NewFlock),
+            _ => {
+                let Some(flock) = self.current(ctx.data).cloned() else { return false };
+                let name = flock.name.clone();
+                match action {
+                    Action::Open => ctx.go(Place::Jobs { flock: name }),
+                    Action::FlockDescribe => ctx.go(Place::Flock { flock: name }),
+                    Action::FlockBatch => ctx.go(Place::Batch { flock: name }),
+                    Action::FlockStart if flock.running => {
+                        let lines = vec![
+                            "Jobs that run go on; what waits stays and goes on with the next start."
+                                .to_owned(),
+                        ];
+                        let then = Then::Run(Command::StopFlock { flock: name.clone() });
+                        ctx.ask(Dialog::ask(format!("Stop the supervisor of {name}?"), lines, "Stop", then));
+                    }
+                    Action::FlockStart => ctx.run(Command::StartFlock { flock: name }),
+                    Action::FlockRemove => {
+                        let mut lines = vec![
+                            "Everything in it goes: inputs, results, logs, rows. There is no undo."
+                                .to_owned(),
+                        ];
+                        for (state, count) in
+                            State::ALL.iter().zip(flock.counts).filter(|(_, count)| *count > 0)
+                        {
+                            lines.push(format!("{} {} jobs", time::count(count), state.word()));
+                        }
+                        lines.extend(flock.places.iter().map(|(what, path)| format!("{what}: {path}")));
+                        let then = Then::Run(Command::RemoveFlock { flock: name.clone() });
+                        ctx.ask(
+                            Dialog::ask(format!("Remove the flock {name}?"), lines, "Remove", then)
+                                .typed(name),
+                        );
+                    }
+                    _ => return false,
+                }
+            }
+        }
+        true
+    }
+
+    fn prompted(&mut self, ctx: &mut Ctx<'_>, ask: Ask, event: &PromptEvent) {
+        if let (
+            Ask::Filter,
+            PromptEvent::Typed(text) | PromptEvent::Cancelled(text) | PromptEvent::Entered(text),
+        ) = (ask, event)
+        {
+            self.filter.clone_from(text);
+            self.settle(ctx.data, ctx.size.1);
+        }
+    }
+
+    fn clicked(&mut self, ctx: &mut Ctx<'_>, _x: u16, y: u16) {
+        if let Some(line) = y.checked_sub(BODY_TOP).filter(|line| *line + AROUND < ctx.size.1) {
+            self.go(ctx.data, Move::To(self.window.top + usize::from(line)));
+        }
+    }
+
+    fn draw(&self, model: &Model, look: &Look, frame: &mut Frame<'_>, area: Rect) {
+        let buf = frame.buffer_mut();
+        let known = &model.data.flocks;
+        let mut area = area;
+        if let Some(problem) = &known.problem {
+            let line = Rect { height: 1, ..area };
+            banner(look, Weight::Error, &text::clean(&problem.text), "r retry", line, buf);
+            area = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
+        }
+        if known.is_loading() {
+            layout::put(buf, area.x + 1, area.y, area.width, "looking for flocks…", look, Role::Muted);
+            return;
+        }
+        let shown = self.shown(&model.data);
+        let by = |by: By, descending: bool| (self.by == by).then_some(descending != self.reverse);
+        let columns = [
+            Column::new("FLOCK", 12).grow(2).sorted(by(By::Name, false)),
+            Column::new("SUPERVISOR", 10).priority(2),
+            Column::new("OPEN", 7).align(Align::Right).sorted(by(By::Open, true)),
+            Column::new("RUNNING", 9).align(Align::Right),
+            Column::new("OK", 9).align(Align::Right),
+            Column::new("FAULTS", 8).align(Align::Right).sorted(by(By::Faults, true)),
+            Column::new("2 MINUTES", 12).priority(3),
+            Column::new("RUNS", 10).grow(3).priority(1),
+            Column::new("AT ONCE", 7).align(Align::Right).priority(4),
+            Column::new("DEAD", 5).align(Align::Right).priority(5),
+        ];
+        let title = if self.filter.is_empty() {
+            "  flocks on this machine".to_owned()
+        } else {
+            format!("  flocks with {:?} (esc shows all)", self.filter)
+        };
+        let empty = if self.filter.is_empty() {
+            "No flock yet. Press a to create one on this machine, or leave and run `shepard demo`."
+        } else {
+            "No flock has that in its name. Esc shows all."
+        };
+        let table = Table {
+            columns: &columns,
+            length: shown.len(),
+            top: self.window.top,
+            selected: self.window.selected,
+            title: &title,
+            empty,
+            wide: self.wide.then_some(0),
+            stale: known.problem.is_some(),
+        };
+        table.render(look, area, buf, |place| {
+            shown
+                .get(place)
+                .map(|flock| RowCells::new(cells(flock, model.data.history.get(&flock.name), look)))
+        });
+    }
+}
+
+fn cells<'a>(flock: &'a FlockRow, history: Option<&History>, look: &Look) -> Vec<Cell<'a>> {
+    let (on, role) = if flock.running { (look.glyphs.on, Role::Ok) } else { (look.glyphs.off, Role::Muted) };
+    let number =
+        |count: u64, role: Role| Cell::of(if count == 0 { Role::Muted } else { role }, time::count(count));
+    let lately: Vec<u32> = history
+        .map(History::values)
+        .unwrap_or_default()
+        .iter()
+        .map(|n| u32::try_from(*n).unwrap_or(u32::MAX))
+        .collect();
+    let runs = match &flock.problem {
+        Some(problem) => Cell::of(Role::Error, problem.as_str()),
+        None => Cell::of(Role::Muted, flock.payload.as_str()),
+    };
+    vec![
+        Cell::of(Role::Accent, flock.name.as_str()),
+        Cell::of(role, format!("{on} {}", if flock.running { "running" } else { "stopped" })),
+        number(open(flock), Role::Text),
+        number(flock.counts[State::Running as usize], Role::Running),
+        number(flock.counts[State::Succeeded as usize], Role::Succeeded),
+        number(faults(flock), Role::Failed),
+        Cell::of(Role::Muted, sparkline::sparkline(&lately, SPARK, &look.glyphs)),
+        runs,
+        Cell::new(flock.max_jobs.to_string()),
+        number(flock.dead, Role::Error),
+    ]
 }

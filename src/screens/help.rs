@@ -1,8 +1,12 @@
 //! Help: every key that works here, from the one table of actions. Nothing on it is written by hand.
 
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
 use crate::app::actions::Scope;
 use crate::app::model::Model;
 use crate::app::update::scopes;
+use crate::ui::{Look, Role, layout, text};
 
 /// One line of help.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,4 +56,40 @@ fn group(model: &Model, scope: Scope, here: &[Scope]) -> Vec<Line> {
     lines.extend(listed);
     lines.push(Line::Gap);
     lines
+}
+
+/// Draws help over the body, from line `top` on.
+pub fn draw(model: &Model, look: &Look, top: usize, body: Rect, buf: &mut Buffer) {
+    let lines = lines(model);
+    let title = format!("keys — {}", model.nav.place().crumb());
+    let inner = layout::framed(look, body, &title, Role::Title, buf);
+    let rows = usize::from(inner.height);
+    // The last page is shown whole: scrolling past the end would show nothing.
+    let top = top.min(lines.len().saturating_sub(rows));
+    let keys = lines
+        .iter()
+        .filter_map(|line| if let Line::Keys(keys, _) = line { Some(text::width(keys)) } else { None })
+        .max()
+        .unwrap_or(0)
+        .min(24);
+    let indent = u16::try_from(keys).unwrap_or(24) + 4;
+    for (line, y) in lines.iter().skip(top).zip(inner.top()..inner.bottom()) {
+        let width = inner.width.saturating_sub(1);
+        match line {
+            Line::Title(title) => {
+                layout::put(buf, inner.x + 1, y, width, title, look, Role::Header);
+            }
+            Line::Keys(keys, help) => {
+                layout::put(buf, inner.x + 2, y, width.saturating_sub(1), keys, look, Role::Key);
+                let left = inner.width.saturating_sub(indent);
+                layout::put(buf, inner.x + indent, y, left, help, look, Role::Text);
+            }
+            Line::Gap => {}
+        }
+    }
+    if lines.len() > top + rows {
+        let more = format!(" {} {} more ", look.glyphs.more_below, lines.len() - top - rows);
+        let x = body.right().saturating_sub(u16::try_from(text::width(&more)).unwrap_or(0) + 2);
+        layout::put(buf, x, body.bottom().saturating_sub(1), body.width, &more, look, Role::Muted);
+    }
 }

@@ -129,6 +129,10 @@ pub trait Behaviour {
     fn clicked(&mut self, _ctx: &mut Ctx<'_>, _x: u16, _y: u16) {}
     /// Something happened to a line of input it opened.
     fn prompted(&mut self, _ctx: &mut Ctx<'_>, _ask: Ask, _event: &PromptEvent) {}
+    /// What is wrong with what is typed into its line of input, from which character on, and a word beside it.
+    fn prompt_note(&self, _model: &Model, _ask: Ask) -> (Option<(String, usize)>, String) {
+        (None, String::new())
+    }
     /// A sort or filter is done.
     fn arranged(&mut self, _ctx: &mut Ctx<'_>, _result: &ViewResult) {}
     /// What it wants to be told of, beyond the flocks and the jobs of its flock.
@@ -188,6 +192,9 @@ impl Behaviour for Screen {
     }
     fn prompted(&mut self, ctx: &mut Ctx<'_>, ask: Ask, event: &PromptEvent) {
         each!(self, screen => screen.prompted(ctx, ask, event), ());
+    }
+    fn prompt_note(&self, model: &Model, ask: Ask) -> (Option<(String, usize)>, String) {
+        each!(self, screen => screen.prompt_note(model, ask), (None, String::new()))
     }
     fn arranged(&mut self, ctx: &mut Ctx<'_>, result: &ViewResult) {
         each!(self, screen => screen.arranged(ctx, result), ());

@@ -1,16 +1,174 @@
-//! Draws the jobs of a flock.
+//! Draws the jobs of a flock: a line of counts and rates, and the rows in the window.
+
+use std::borrow::Cow;
 
 use ratatui::Frame;
+use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+use shepard_model::State;
 
 use super::Jobs;
-use crate::app::model::Model;
-use crate::ui::Look;
+use crate::app::model::{FlockJobs, Model};
+use crate::app::store::{IdBuf, Row, SortKey};
+use crate::ui::table::{Align, Cell, Column, RowCells, Table};
+use crate::ui::toast::{Weight, banner};
+use crate::ui::{Look, Role, layout, sparkline, text, time};
 
 /// Columns the table has in wide mode.
 pub(super) const COLUMNS: usize = 10;
-/// Row of the terminal on which the table's first row lies.
+/// Row of the terminal on which the table's first row lies: below header, counts, title and heads.
 pub(super) const BODY_TOP: u16 = 4;
+/// Columns of the sparkline in the line of counts.
+const SPARK: usize = 16;
 
 /// Draws into the area between header and footer.
-pub(super) fn draw(_jobs: &Jobs, _model: &Model, _look: &Look, _frame: &mut Frame<'_>, _area: Rect) {}
+pub(super) fn draw(jobs: &Jobs, model: &Model, look: &Look, frame: &mut Frame<'_>, area: Rect) {
+    let buf = frame.buffer_mut();
+    let Some(known) = model.data.jobs.get(&jobs.flock) else {
+        layout::put(buf, area.x + 1, area.y + 1, area.width, "reading the jobs…", look, Role::Muted);
+        return;
+    };
+    let first = Rect { height: 1, ..area };
+    match &known.problem {
+        Some(problem) => banner(look, Weight::Error, &text::clean(&problem.text), "r retry", first, buf),
+        None => counts(known, look, first, buf),
+    }
+    let table = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
+    rows(jobs, known, model, look, table, buf);
+}
+
+fn counts(known: &FlockJobs, look: &Look, area: Rect, buf: &mut Buffer) {
+    let mut x = area.x + 1;
+    for state in State::ALL {
+        let count = known.store.count(state);
+        // The states on the happy way are always there, so that the line does not jump; the others when there is one.
+        let always = matches!(state, State::Queued | State::Running | State::Succeeded | State::Failed);
+        if count == 0 && !always {
+            continue;
+        }
+        let (sign, role) = look.state(state.word());
+        let role = if count == 0 { Role::Muted } else { role };
+        let word = format!("{sign} {} {}  ", time::count(count), state.word());
+        x = layout::put(buf, x, area.y, area.right().saturating_sub(x), &word, look, role);
+    }
+    let rates = known.store.rates();
+    let spark = sparkline::sparkline(known.store.history().ended(), SPARK, &look.glyphs);
+    let open: u64 =
+        State::ALL.iter().filter(|state| !state.is_terminal()).map(|state| known.store.count(*state)).sum();
+    let mut right = String::new();
+    if open > 0 && rates.ended_per_s > 0.0 {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_precision_loss,
+            reason = "an estimate in seconds"
+        )]
+        let left_ms = (open as f64 / rates.ended_per_s * 1000.0) as i64;
+        right = format!("{} done, {} left  ", time::rate(rates.ended_per_s), time::duration(left_ms));
+    }
+    right.push_str(&spark);
+    let width = u16::try_from(text::width(&right)).unwrap_or(0);
+    let at = area.right().saturating_sub(width + 1);
+    if at > x {
+        layout::put(buf, at, area.y, width, &right, look, Role::Muted);
+    }
+}
+
+fn rows(jobs: &Jobs, known: &FlockJobs, model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
+    let sort = jobs.view.sort();
+    let by = |key: SortKey| (sort.key == key).then_some(sort.descending);
+    let columns: [Column<'_>; COLUMNS] = [
+        Column::new("STATE", 11).sorted(by(SortKey::State)),
+        Column::new("INPUT", 14).grow(2).align(Align::LeftKeepEnd).sorted(by(SortKey::Input)),
+        Column::new("TAG", 8).grow(1).priority(3).sorted(by(SortKey::Tag)),
+        Column::new("REASON", 12).grow(4).priority(1).sorted(by(SortKey::Reason)),
+        Column::new("CREATED", 8).priority(2).sorted(by(SortKey::Created)),
+        Column::new("STARTED", 8).priority(6).sorted(by(SortKey::Started)),
+        Column::new("TOOK", 7).align(Align::Right).sorted(by(SortKey::Duration)),
+        Column::new("EXIT", 4).align(Align::Right).priority(4),
+        Column::new("TRY", 3).align(Align::Right).priority(5).sorted(by(SortKey::Attempts)),
+        Column::new("ID", 32).priority(7).sorted(by(SortKey::Id)),
+    ];
+    let view = &jobs.view;
+    let window = view.window();
+    let (title, empty) = (title(jobs, known, look), empty(jobs, known));
+    let table = Table {
+        columns: &columns,
+        length: view.len(),
+        top: window.top,
+        selected: window.selected,
+        title: &title,
+        empty: &empty,
+        wide: jobs.wide.then_some(jobs.column),
+        stale: known.problem.is_some(),
+    };
+    table.render(look, area, buf, |place| {
+        let index = view.index_at(place)?;
+        let row = known.store.row(index)?;
+        Some(RowCells::new(cells(&row, model.now_ms, look)).marked(view.is_marked(index)))
+    });
+}
+
+fn title<'a>(jobs: &'a Jobs, known: &FlockJobs, look: &Look) -> Cow<'a, str> {
+    let mut title = String::from("  jobs");
+    if !jobs.filter.good.is_empty() {
+        let total = time::count(known.store.len() as u64);
+        title = format!(
+            "{title} {} {} (of {total}; esc shows all)",
+            look.glyphs.separator,
+            jobs.filter.good.source()
+        );
+    }
+    if !known.caught_up {
+        title =
+            format!("{title} {} {}+ loaded", look.glyphs.separator, time::count(known.store.len() as u64));
+    } else if jobs.view.is_busy() {
+        title = format!("{title} {} sorting", look.glyphs.separator);
+    }
+    Cow::Owned(title)
+}
+
+fn empty(jobs: &Jobs, known: &FlockJobs) -> String {
+    if !known.caught_up {
+        "reading the jobs…".to_owned()
+    } else if known.store.is_empty() {
+        format!(
+            "No jobs yet. Press b to batch a folder into {}, or put a zip into its inputs folder (d on the list of flocks says where).",
+            jobs.flock
+        )
+    } else {
+        format!(
+            "No job matches {}. Esc shows all {}.",
+            jobs.filter.good.source(),
+            time::count(known.store.len() as u64)
+        )
+    }
+}
+
+fn cells<'a>(row: &Row<'a>, now_ms: i64, look: &Look) -> Vec<Cell<'a>> {
+    let state = row.state();
+    let clock = |at: i64| Cell::of(Role::Muted, clock(at, now_ms));
+    let took = row.took_ms(now_ms).map(time::duration).unwrap_or_default();
+    let fault = state.is_fault();
+    let reason = row.reason().unwrap_or_default();
+    let mut id = IdBuf::default();
+    vec![
+        Cell::state(look, state.word()),
+        Cell::new(if row.input().is_empty() { "(by API)" } else { row.input() }),
+        Cell::of(Role::Accent, row.tag().unwrap_or_default()),
+        Cell::of(if fault { Role::Text } else { Role::Muted }, reason),
+        clock(row.created_ms()),
+        row.started_ms().map_or_else(|| Cell::new(""), clock),
+        Cell::new(took),
+        Cell::new(row.exit_code().map(|code| code.to_string()).unwrap_or_default()),
+        Cell::new(if row.attempts() > 1 { row.attempts().to_string() } else { String::new() }),
+        Cell::of(Role::Muted, row.id_text(&mut id).to_owned()),
+    ]
+}
+
+/// The time of day for what happened today, else the date; both UTC. It does not change by itself, so an idle
+/// table has nothing to draw.
+fn clock(at_ms: i64, now_ms: i64) -> String {
+    let Ok(at) = jiff::Timestamp::from_millisecond(at_ms) else { return String::new() };
+    let recent = now_ms - at_ms < 20 * 3_600_000;
+    at.strftime(if recent { "%H:%M:%S" } else { "%m-%d" }).to_string()
+}

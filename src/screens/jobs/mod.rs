@@ -312,6 +312,15 @@ impl Behaviour for Jobs {
         }
     }
 
+    fn prompt_note(&self, _model: &Model, ask: Ask) -> (Option<(String, usize)>, String) {
+        let error = self.filter.error.as_ref().filter(|_| ask == Ask::Filter);
+        let note = match (ask, error) {
+            (Ask::Filter, None) => format!("{} match", crate::ui::time::count(self.view.len() as u64)),
+            _ => String::new(),
+        };
+        (error.map(|error| (error.message.clone(), error.at)), note)
+    }
+
     fn moves(&self, data: &Data) -> bool {
         self.store(data).is_some_and(|store| store.count(State::Running) > 0) || self.filter.good.needs_time()
     }
