@@ -214,7 +214,9 @@ async fn a_second_supervisor_says_who_has_the_flock() {
 async fn it_is_started_asked_and_stopped_from_elsewhere() {
     use shepard::local::{Jobs, Started, start_with, status, stop};
 
-    let flock = Flock::running(r#"echo "$UUID" >> "$MARKS"; [ -e "$MARKS.go" ] || sleep 600"#, |_| {});
+    let script = r#"echo "$UUID" >> "$MARKS"; [ -e "$MARKS.go" ] || sleep 600"#;
+    // One attempt: that a person stops the flock must not use it up.
+    let flock = Flock::running(script, |settings| settings.attempts = 1);
     let binary = std::path::Path::new(support::BINARY);
     assert!(!status(&flock.dir).await.unwrap().running);
     let Started::Now(pid) = start_with(&flock.dir, binary).await.unwrap() else { panic!("nobody was there") };

@@ -42,6 +42,8 @@ pub(crate) enum Begin {
 /// What is known of a worker that is gone.
 enum Gone {
     NotStarted(String),
+    /// Told to stop before there was a worker.
+    NotBegun,
     Exited(ExitStatus),
     /// It was no child of ours.
     Unknown,
@@ -51,6 +53,7 @@ impl Gone {
     fn words(&self) -> String {
         match self {
             Self::NotStarted(error) => format!("the worker could not be started: {error}"),
+            Self::NotBegun => "stopped before it began".to_owned(),
             Self::Exited(status) => match (status.signal(), status.code()) {
                 (Some(signal), _) => format!("the worker was killed by signal {signal}"),
                 (None, Some(code)) => format!("the worker ended with exit code {code} and said no more"),
@@ -96,6 +99,9 @@ async fn run_worker(
     // Nobody of an earlier attempt may be there. The lock is let go again for the worker to take: whoever comes
     // in between is late, and is refused when it claims.
     drop(quiet(context, id, stop).await?);
+    if stop.is_cancelled() {
+        return Ok(Gone::NotBegun);
+    }
     let mut command = launch::detached(&context.dir, &context.executable, "worker")?;
     command.envs(environment(context, job)).process_group(0);
     let mut child = tokio::process::Command::from(command)
@@ -219,7 +225,8 @@ async fn try_conclude(
     };
     let again = match &how {
         End::Retry { reason } => Some(reason.clone()),
-        _ => None,
+        End::Interrupted => Some("stopped".to_owned()),
+        End::Succeeded | End::Failed { .. } => None,
     };
     remove_work(context, id).await;
     let state = context.flock.compute().ended(&job.id, job.attempt, how).await?;
@@ -247,17 +254,19 @@ async fn end_of(context: &Context, job: &LocalJob, gone: &Gone, row: JobRow) -> 
         return Ok(recorded(&row));
     }
     let reason = gone.words();
+    // Who stops a flock does not use up the attempts of its jobs.
     let interrupted = context.interrupt.is_cancelled();
+    let again = |reason| if interrupted { End::Interrupted } else { End::Retry { reason } };
     let retry = interrupted || job.attempt < context.settings.attempts.max(1);
     // A worker that was told to stop has given its attempt back itself.
     let given_back =
         row.claim.is_none() && row.attempts.iter().any(|one| (one.run, one.attempt) == (run, job.attempt));
     if given_back && retry {
-        return Ok(End::Retry { reason: "interrupted".to_owned() });
+        return Ok(again("interrupted".to_owned()));
     }
     let lost = lost(context, job, reason.clone(), retry);
     match context.ports.table.apply(&row.id, &lost).await? {
-        Applied::Changed(row) if row.outcome.is_none() => Ok(End::Retry { reason }),
+        Applied::Changed(row) if row.outcome.is_none() => Ok(again(reason)),
         Applied::Changed(row) => Ok(recorded(&row)),
         Applied::Refused(refused, row) if row.outcome.is_none() => {
             Ok(End::Failed { reason: refused.to_string() })

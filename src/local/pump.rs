@@ -20,6 +20,9 @@ const MESSAGES: usize = 16;
 const HIDDEN_EVERY: Duration = Duration::from_secs(1);
 /// How often rows and jobs are compared, while there is anything open.
 const RECONCILE_EVERY: Duration = Duration::from_secs(30);
+/// How often old jobs are forgotten, and how many in one transaction.
+const FORGET_EVERY: Duration = Duration::from_secs(3600);
+const FORGOTTEN: usize = 500;
 
 /// Handles messages while there are any, until `round` ends.
 pub(crate) async fn run(context: Arc<Context>, mut wake: Wake, round: CancellationToken) {
@@ -27,12 +30,7 @@ pub(crate) async fn run(context: Arc<Context>, mut wake: Wake, round: Cancellati
         SchedulerSettings { keep_days: context.settings.keep_days, ..SchedulerSettings::default() };
     let scheduler = Scheduler::new(context.ports.clone(), settings);
     let mut backoff = Backoff::default();
-    // At once: nobody else is at work on what an earlier supervisor left.
-    let mut compare = Compare { at: Instant::now(), grace_ms: 0 };
     while !round.is_cancelled() {
-        if compare.at <= Instant::now() {
-            compare.run(&context).await;
-        }
         // A turn is not cut short in the middle: it would leave its messages hidden for a while.
         let pause = match turn(&context, &scheduler).await {
             Ok(Turn::Again) => {
@@ -47,38 +45,52 @@ pub(crate) async fn run(context: Arc<Context>, mut wake: Wake, round: Cancellati
                 backoff.next()
             }
         };
-        let until = compare.at.saturating_duration_since(Instant::now()).min(pause);
         tokio::select! {
             () = wake.woken() => {}
-            () = tokio::time::sleep(until) => {}
+            () = tokio::time::sleep(pause) => {}
             () = round.cancelled() => {}
         }
     }
 }
 
-/// When rows and jobs are compared the next time.
-struct Compare {
-    at: Instant,
-    grace_ms: i64,
-}
-
-impl Compare {
-    async fn run(&mut self, context: &Context) {
-        let settings = ReconcileSettings { grace_ms: self.grace_ms, ..ReconcileSettings::default() };
-        let now = Instant::now();
-        match reconcile(&context.ports, settings).await {
+/// Compares rows and jobs now and then, and forgets old ones, until `round` ends. Beside the pump and not in it:
+/// with many rows a look takes a while.
+pub(crate) async fn keep_house(context: Arc<Context>, round: CancellationToken) {
+    // What an earlier supervisor left half done nobody else is at work on.
+    let mut settings = ReconcileSettings { grace_ms: 0, ..ReconcileSettings::default() };
+    let mut forget_at = Instant::now();
+    while !round.is_cancelled() {
+        let begin = Instant::now();
+        let mut open = true;
+        let compared = tokio::select! {
+            compared = reconcile(&context.ports, settings) => compared,
+            () = round.cancelled() => return,
+        };
+        match compared {
             Ok(done) => {
                 for (id, error) in &done.failed {
                     tracing::warn!("job {id}: {error}");
                 }
-                self.grace_ms = QUIET_MS;
-                // With nothing open the next look is worth it only after something was done.
-                self.at = now + if done.open > 0 { RECONCILE_EVERY } else { 10 * RECONCILE_EVERY };
+                if !done.submitted.is_empty() {
+                    context.wakes.all();
+                }
+                settings.grace_ms = QUIET_MS;
+                open = done.open > 0;
             }
-            Err(error) => {
+            Err(error) => tracing::warn!("{error}"),
+        }
+        if forget_at <= begin {
+            forget_at = begin + FORGET_EVERY;
+            if let Err(error) = forget(&context).await {
                 tracing::warn!("{error}");
-                self.at = now + RECONCILE_EVERY;
             }
+        }
+        // With nothing open there is nothing to compare; and however many rows there are, most of the time is left
+        // to the jobs.
+        let pause = if open { RECONCILE_EVERY } else { 10 * RECONCILE_EVERY };
+        tokio::select! {
+            () = tokio::time::sleep(pause.max(20 * begin.elapsed())) => {}
+            () = round.cancelled() => {}
         }
     }
 }
@@ -91,6 +103,16 @@ enum Turn {
     Hidden,
     /// None.
     Empty,
+}
+
+/// Forgets the jobs that ended longer ago than the flock keeps them. Their results and logs stay.
+async fn forget(context: &Context) -> shepard_cloud::Result<()> {
+    let kept_ms = i64::from(context.settings.keep_days) * 86_400_000;
+    let before = context.ports.clock.now_ms() - kept_ms;
+    // The compute's side first: a job without a row is nothing, a row without its job would be looked into.
+    while context.flock.compute().forget(before, FORGOTTEN).await? >= FORGOTTEN {}
+    while context.flock.table().forget(before, FORGOTTEN).await? >= FORGOTTEN {}
+    Ok(())
 }
 
 /// Messages that a dead supervisor had taken are nobody's now: this one has the flock to itself.

@@ -3,7 +3,7 @@
 //! | task | does | ends |
 //! |---|---|---|
 //! | [`inbox`](super::inbox) | announces uploads to the queue | at `stop` |
-//! | [`pump`](super::pump) | lets the scheduler core handle the queue; reconciles | at `stop` |
+//! | [`pump`](super::pump) | lets the scheduler core handle the queue; beside it reconciles and forgets | at `stop` |
 //! | [`watch`](super::wake::watch) | wakes the two below when the database changes | at `stop` |
 //! | [`compute`](super::compute) | starts workers, adopts the ones of a dead supervisor, follows them to their end | at `stop`, with its attempts |
 //!
@@ -133,6 +133,7 @@ async fn work(context: &Arc<Context>, dir: &FlockDir) -> Result<(), LocalError> 
     tasks.spawn(wake::watch(Arc::clone(context), round.clone()));
     tasks.spawn(inbox::run(Arc::clone(context), round.clone()));
     tasks.spawn(pump::run(Arc::clone(context), context.wakes.wake(), round.clone()));
+    tasks.spawn(pump::keep_house(Arc::clone(context), round.clone()));
     tasks.spawn(compute::run(Arc::clone(context), context.wakes.wake(), round.clone()));
     tokio::select! {
         () = idle(context) => round.cancel(),

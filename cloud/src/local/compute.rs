@@ -45,6 +45,9 @@ pub enum End {
         /// What is known of it.
         reason: String,
     },
+    /// The attempt was stopped by whoever stopped the flock, through no fault of its own. Another follows however
+    /// many there were, unless the job is to stop.
+    Interrupted,
 }
 
 /// The compute of a local flock.
@@ -126,6 +129,10 @@ impl LocalCompute {
                 let (state, reason) = match end {
                     End::Succeeded => (ComputeState::Succeeded, None),
                     End::Failed { reason } => (ComputeState::Failed, Some(terminate.unwrap_or(reason))),
+                    End::Interrupted => match terminate {
+                        Some(asked) => (ComputeState::Failed, Some(asked)),
+                        None => (ComputeState::Runnable, Some("interrupted".to_owned())),
+                    },
                     End::Retry { reason } => match terminate {
                         Some(asked) => (ComputeState::Failed, Some(asked)),
                         None if attempt >= allowed => (ComputeState::Failed, Some(reason)),

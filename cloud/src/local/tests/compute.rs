@@ -121,3 +121,21 @@ async fn jobs_are_taken_oldest_first_and_forgotten_when_old() {
     assert_eq!(compute.describe(&[taken[0].id.clone()]).await.expect("describe"), []);
     assert_ne!(submit(&fixture, "d").await, taken[0].id, "an id is never used again");
 }
+
+#[tokio::test]
+async fn an_interrupted_attempt_counts_for_nothing_unless_the_job_is_to_stop() {
+    let fixture = Fixture::new();
+    let compute = fixture.flock.compute();
+    let id = submit(&fixture, "a").await;
+    let allowed = fixture.flock.settings().attempts;
+    for attempt in 1..=allowed + 1 {
+        assert_eq!(take_one(&fixture).await.attempt, attempt);
+        let state = compute.ended(&id, attempt, End::Interrupted).await.expect("ended");
+        assert_eq!(state, Some(ComputeState::Runnable));
+    }
+    let job = take_one(&fixture).await;
+    compute.terminate(&id, "enough").await.expect("terminate");
+    let ended = compute.ended(&id, job.attempt, End::Interrupted).await.expect("ended");
+    assert_eq!(ended, Some(ComputeState::Failed));
+    assert_eq!(state(&fixture, &id).await.1.as_deref(), Some("enough"));
+}
