@@ -3,8 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use shepard_cloud::local::FlockDir;
 use shepard_lambdas::reconcile::{ReconcileSettings, reconcile};
 use shepard_lambdas::scheduler::{Scheduler, SchedulerSettings};
+use shepard_model::JobId;
+use shepard_model::names::log_stream;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -105,14 +108,35 @@ enum Turn {
     Empty,
 }
 
-/// Forgets the jobs that ended longer ago than the flock keeps them. Their results and logs stay.
+/// Forgets the jobs that ended longer ago than the flock keeps them, and their logs. Their results stay: they are
+/// the user's.
 async fn forget(context: &Context) -> shepard_cloud::Result<()> {
     let kept_ms = i64::from(context.settings.keep_days) * 86_400_000;
     let before = context.ports.clock.now_ms() - kept_ms;
     // The compute's side first: a job without a row is nothing, a row without its job would be looked into.
     while context.flock.compute().forget(before, FORGOTTEN).await? >= FORGOTTEN {}
-    while context.flock.table().forget(before, FORGOTTEN).await? >= FORGOTTEN {}
-    Ok(())
+    loop {
+        let gone = context.flock.table().forget(before, FORGOTTEN).await?;
+        let more = gone.len() >= FORGOTTEN;
+        let dir = context.dir.clone();
+        // A log that stays takes room and does no harm; nobody can ask for it any more.
+        let _ = tokio::task::spawn_blocking(move || gone.iter().for_each(|id| remove_logs(&dir, id))).await;
+        if !more {
+            return Ok(());
+        }
+    }
+}
+
+/// Every stream of a job lies in one folder and begins with its id.
+fn remove_logs(dir: &FlockDir, id: &JobId) {
+    let Ok(one) = dir.log_path(&log_stream(id, 1, 1)) else { return };
+    let Some(Ok(files)) = one.parent().map(std::fs::read_dir) else { return };
+    let prefix = format!("{id}-");
+    for file in files.flatten() {
+        if file.file_name().to_str().is_some_and(|name| name.starts_with(&prefix)) {
+            let _ = std::fs::remove_file(file.path());
+        }
+    }
 }
 
 /// Messages that a dead supervisor had taken are nobody's now: this one has the flock to itself.

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
+use tokio::sync::Semaphore;
 
 use crate::error::{CloudError, Kind, Result};
 
@@ -36,6 +37,10 @@ struct Shared {
     writer: Mutex<Connection>,
     /// Opened by the first read: a worker that only writes never pays for it.
     reader: OnceLock<Mutex<Connection>>,
+    /// Whose turn it is with either connection. Asked for before a thread is taken, so that a thousand tasks that
+    /// wait are a thousand futures and not as many threads.
+    writing: Arc<Semaphore>,
+    reading: Arc<Semaphore>,
 }
 
 /// Why a piece of work on the database failed.
@@ -66,7 +71,13 @@ impl Database {
     pub(super) fn open(path: &Path) -> Result<Self> {
         let mut writer = connect(path)?;
         in_turn(|| migrate(&mut writer)).map_err(|failure| explain("open the database", path, failure))?;
-        let shared = Shared { path: path.to_owned(), writer: Mutex::new(writer), reader: OnceLock::new() };
+        let shared = Shared {
+            path: path.to_owned(),
+            writer: Mutex::new(writer),
+            reader: OnceLock::new(),
+            writing: Arc::new(Semaphore::new(1)),
+            reading: Arc::new(Semaphore::new(1)),
+        };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -76,7 +87,7 @@ impl Database {
         T: Send + 'static,
         F: FnOnce(&Transaction<'_>) -> Result<T, Failure> + Send + 'static,
     {
-        self.blocking(operation, move |shared| {
+        self.blocking(operation, &self.shared.writing, move |shared| {
             let writer = lock(&shared.writer);
             // Only the beginning can find the database busy: from there on it is this transaction's. Dropped on the
             // way out of a failure, it rolls back.
@@ -95,7 +106,7 @@ impl Database {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
     {
-        self.blocking(operation, move |shared| {
+        self.blocking(operation, &self.shared.reading, move |shared| {
             let mut reader = lock(shared.reader()?);
             let transaction = reader.transaction_with_behavior(TransactionBehavior::Deferred)?;
             let value = work(&transaction)?;
@@ -105,19 +116,22 @@ impl Database {
         .await
     }
 
-    async fn blocking<T, F>(&self, operation: &'static str, work: F) -> Result<T>
+    async fn blocking<T, F>(&self, operation: &'static str, turn: &Arc<Semaphore>, work: F) -> Result<T>
     where
         T: Send + 'static,
         F: FnOnce(&Shared) -> Result<T, Failure> + Send + 'static,
     {
         let shared = Arc::clone(&self.shared);
+        let lost = |error: Box<dyn std::error::Error + Send + Sync>| {
+            CloudError::new(operation, self.shared.path.display().to_string(), Kind::Other).because(error)
+        };
+        let turn = Arc::clone(turn).acquire_owned().await.map_err(|error| lost(error.into()))?;
         let done = tokio::task::spawn_blocking(move || {
+            // Kept to the end of the work, also where nobody waits for it any more.
+            let _turn = turn;
             work(&shared).map_err(|failure| explain(operation, &shared.path, failure))
         });
-        match done.await {
-            Ok(result) => result,
-            Err(error) => Err(CloudError::new(operation, "", Kind::Other).because(error)),
-        }
+        done.await.map_err(|error| lost(Box::from(error)))?
     }
 }
 
@@ -141,8 +155,7 @@ fn connect(path: &Path) -> Result<Connection> {
     let opened = || {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
             | OpenFlags::SQLITE_OPEN_CREATE
-            | OpenFlags::SQLITE_OPEN_NO_MUTEX
-            | OpenFlags::SQLITE_OPEN_URI;
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags)?;
         connection.busy_timeout(Duration::from_millis(BUSY_MS))?;
         connection.set_prepared_statement_cache_capacity(64);

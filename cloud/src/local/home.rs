@@ -94,7 +94,7 @@ impl Home {
         Ok(flock)
     }
 
-    /// Removes a flock with everything in it. Whether its supervisor still runs is the caller's to look at first.
+    /// Removes a flock with everything in it, and what an earlier removal could not finish. Whether its supervisor still runs is the caller's to look at first.
     ///
     /// # Errors
     /// `NotFound` where there is none of that name.
@@ -110,9 +110,16 @@ impl Home {
         }
         fs::rename(&flock.root, &away).map_err(failed)?;
         match fs::remove_dir_all(&away) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(error)),
-            _ => Ok(()),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+            _ => {}
         }
+        for left in fs::read_dir(&self.flocks).into_iter().flatten().flatten() {
+            if left.file_name().to_str().is_some_and(|name| name.starts_with(REMOVED)) {
+                // Somebody else may be at it; what stays is swept the next time.
+                let _ = fs::remove_dir_all(left.path());
+            }
+        }
+        Ok(())
     }
 
     /// The flock of that name.
@@ -179,7 +186,8 @@ impl FlockDir {
         self.root.join("flock.json")
     }
 
-    /// Its database.
+    /// Its database. Only SQLite may open it: a process that opens and closes the file by other means drops the
+    /// locks which its own connections hold.
     pub fn database(&self) -> PathBuf {
         self.root.join("state.db")
     }
@@ -430,7 +438,9 @@ mod tests {
         let names =
             || home.list().expect("list").iter().map(|flock| flock.name().to_owned()).collect::<Vec<_>>();
         assert_eq!(names(), ["a", "b-2"]);
+        fs::create_dir_all(home.path().join(".removed-old-1/inputs")).expect("left by another");
         home.remove("a").expect("remove");
+        assert!(!home.path().join(".removed-old-1").exists());
         assert_eq!(names(), ["b-2"]);
         assert!(!flock.path().exists());
         assert_eq!(home.remove("a").expect_err("gone").kind, Kind::NotFound);

@@ -36,6 +36,8 @@ pub use secrets::LocalSecrets;
 pub use table::LocalTable;
 pub use watch::Watch;
 
+use shepard_model::JobId;
+
 use crate::error::Result;
 use crate::ports::{Clock, Ports, WallClock};
 
@@ -131,6 +133,16 @@ impl LocalFlock {
     /// As any reading of the database.
     pub async fn counts(&self) -> Result<[u64; 7]> {
         self.inner.table.counts().await
+    }
+
+    /// Forgets jobs that ended before a time, in milliseconds since the epoch, at most `limit` in one go: their
+    /// rows, and what the compute remembers. Their logs and results stay for the caller to decide on.
+    ///
+    /// # Errors
+    /// As any change of the database.
+    pub async fn forget(&self, before_ms: i64, limit: usize) -> Result<Vec<JobId>> {
+        self.inner.compute.forget(before_ms, limit).await?;
+        self.inner.table.forget(before_ms, limit).await
     }
 }
 

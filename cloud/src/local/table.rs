@@ -43,12 +43,12 @@ impl LocalTable {
             .await
     }
 
-    /// Forgets jobs that ended before a time, in milliseconds since the epoch, at most `limit` in one go; gives how
-    /// many. The oldest changes go first.
+    /// Forgets jobs that ended before a time, in milliseconds since the epoch, at most `limit` in one go; gives
+    /// which. The oldest changes go first.
     ///
     /// # Errors
     /// As any change of the database.
-    pub async fn forget(&self, before_ms: i64, limit: usize) -> Result<usize> {
+    pub async fn forget(&self, before_ms: i64, limit: usize) -> Result<Vec<JobId>> {
         self.database
             .write("forget old jobs in", move |tx| {
                 let old: Vec<(i64, String, i64)> = tx
@@ -72,7 +72,7 @@ impl LocalTable {
                         (SELECT seq FROM removed ORDER BY seq DESC LIMIT 1 OFFSET 100000)",
                 )?
                 .execute([])?;
-                Ok(old.len())
+                Ok(old.iter().map(|(_, id, _)| job_id(id)).collect::<Result<_>>()?)
             })
             .await
     }
@@ -173,7 +173,7 @@ fn changes(connection: &Connection, cursor: Cursor, limit: usize) -> Result<Chan
     // One more of each than may be given, to know whether there are more.
     let mut gone = connection
         .prepare_cached("SELECT seq, id FROM removed WHERE seq > ?1 ORDER BY seq LIMIT ?2")?
-        .query_map(params![from, limit_of(limit + 1)], |row| {
+        .query_map(params![from, limit_of(limit.saturating_add(1))], |row| {
             Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?))
         })?
         .collect::<Result<Vec<_>, _>>()?
@@ -183,7 +183,7 @@ fn changes(connection: &Connection, cursor: Cursor, limit: usize) -> Result<Chan
         "SELECT seq, id, input, tag, state, created_ms, started_ms, ended_ms, attempts, exit_code, reason
          FROM summaries WHERE seq > ?1 ORDER BY seq LIMIT ?2",
     )?;
-    let mut rows = statement.query(params![from, limit_of(limit + 1)])?;
+    let mut rows = statement.query(params![from, limit_of(limit.saturating_add(1))])?;
     let mut row = rows.next()?;
     // Both lists are in the order of changes; together they are taken in that order.
     loop {
@@ -217,7 +217,7 @@ fn changes(connection: &Connection, cursor: Cursor, limit: usize) -> Result<Chan
 fn scan(connection: &Connection, after: i64, limit: usize) -> Result<Page<JobRow>, Failure> {
     let mut statement = connection
         .prepare_cached("SELECT number, id, doc FROM jobs WHERE number > ?1 ORDER BY number LIMIT ?2")?;
-    let mut rows = statement.query(params![after, limit_of(limit + 1)])?;
+    let mut rows = statement.query(params![after, limit_of(limit.saturating_add(1))])?;
     let mut page = Page { items: Vec::new(), next: None };
     let mut last = after;
     while let Some(row) = rows.next()? {

@@ -59,3 +59,36 @@ async fn writers_that_meet_lose_nothing_and_do_nothing_twice() {
     let depth = fixture.flock.queue().depth().await.expect("depth");
     assert_eq!(depth.waiting + depth.in_flight, (4 * EACH + 50) as u64);
 }
+
+#[test]
+fn an_open_flock_goes_to_any_thread() {
+    fn anywhere<T: Clone + Send + Sync + 'static>() {}
+    anywhere::<LocalFlock>();
+}
+
+/// The questions that are asked again and again, however many jobs there are, are answered by an index.
+#[tokio::test]
+async fn frequent_questions_use_an_index() {
+    let fixture = Fixture::new();
+    let connection = rusqlite::Connection::open(fixture.flock.dir().database()).expect("open");
+    for (question, index) in [
+        ("SELECT * FROM summaries WHERE seq > 5 ORDER BY seq LIMIT 9", "PRIMARY KEY (rowid>?)"),
+        ("SELECT * FROM jobs WHERE id = 'x'", "sqlite_autoindex_jobs_1"),
+        ("SELECT 1 FROM messages WHERE visible_ms <= 5 LIMIT 1", "messages_visible"),
+        ("SELECT * FROM messages WHERE visible_ms <= 5 ORDER BY visible_ms, number", "messages_visible"),
+        ("SELECT * FROM compute WHERE state < 3 AND state = 0 ORDER BY number LIMIT 5", "compute_live"),
+        ("SELECT * FROM compute WHERE state < 3 AND state IN (1, 2) ORDER BY number", "compute_live"),
+        ("SELECT number FROM compute WHERE name = 'x' AND state < 3", "compute_name"),
+        ("SELECT * FROM compute WHERE name = 'x' ORDER BY number DESC", "compute_name"),
+        ("SELECT number FROM compute WHERE ended_ms < 5 ORDER BY ended_ms LIMIT 5", "compute_ended"),
+    ] {
+        let plan: Vec<String> = connection
+            .prepare(&format!("EXPLAIN QUERY PLAN {question}"))
+            .expect("question")
+            .query_map([], |row| row.get(3))
+            .expect("plan")
+            .collect::<Result<_, _>>()
+            .expect("plan");
+        assert!(plan.iter().any(|step| step.contains(index)), "{question}: {plan:?}");
+    }
+}

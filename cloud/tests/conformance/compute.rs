@@ -1,0 +1,73 @@
+//! The compute, as far as the port goes: nothing runs in these cases unless the adapter runs it by itself.
+
+use shepard_cloud::ports::{ComputeJob, ComputeState, JobRequest};
+
+use crate::Subject;
+
+async fn submit(subject: &Subject, name: &str) -> String {
+    let environment = vec![("UUID".to_owned(), name.to_owned()), ("KEY".to_owned(), "a b\n'ä'".to_owned())];
+    let request = JobRequest { name: name.to_owned(), environment };
+    subject.ports.compute.submit(&request).await.expect("submit")
+}
+
+async fn find(subject: &Subject, name: &str) -> Vec<ComputeJob> {
+    subject.ports.compute.find(name).await.expect("find")
+}
+
+async fn describe(subject: &Subject, id: &str) -> ComputeJob {
+    let mut jobs = subject.ports.compute.describe(&[id.to_owned()]).await.expect("describe");
+    assert_eq!(jobs.len(), 1);
+    jobs.remove(0)
+}
+
+pub(crate) async fn a_job_is_found_and_described(make: impl AsyncFn() -> Subject) {
+    let subject = make().await;
+    assert_eq!(find(&subject, "j1").await, []);
+    let id = submit(&subject, "j1").await;
+    subject.eventually("the job is found", async || !find(&subject, "j1").await.is_empty()).await;
+    let found = find(&subject, "j1").await;
+    assert_eq!((found.len(), &found[0].id, found[0].name.as_str()), (1, &id, "j1"));
+    assert_eq!(describe(&subject, &id).await.name, "j1");
+    let unknown = vec!["no-such-job".to_owned()];
+    assert_eq!(subject.ports.compute.describe(&unknown).await.expect("describe"), []);
+    assert_eq!(subject.ports.compute.describe(&[]).await.expect("describe"), []);
+}
+
+pub(crate) async fn a_waiting_job_is_stopped(make: impl AsyncFn() -> Subject) {
+    let subject = make().await;
+    let id = submit(&subject, "j1").await;
+    subject.ports.compute.terminate(&id, "not wanted").await.expect("terminate");
+    subject
+        .eventually("the job has failed", async || {
+            describe(&subject, &id).await.state == ComputeState::Failed
+        })
+        .await;
+    let job = describe(&subject, &id).await;
+    assert!(job.reason.as_deref().is_some_and(|reason| reason.contains("not wanted")), "{job:?}");
+    subject.ports.compute.terminate(&id, "again").await.expect("no error where it has ended");
+    assert_eq!(describe(&subject, &id).await, job, "an end is final");
+
+    // The name is free: a second run of the same name is another job, and the newest comes first.
+    let second = submit(&subject, "j1").await;
+    assert_ne!(second, id);
+    subject.eventually("both are found", async || find(&subject, "j1").await.len() == 2).await;
+    assert_eq!(find(&subject, "j1").await[0].id, second);
+}
+
+pub(crate) async fn names_are_apart(make: impl AsyncFn() -> Subject) {
+    let subject = make().await;
+    let one = submit(&subject, "job").await;
+    let other = submit(&subject, "job-2").await;
+    assert_ne!(one, other);
+    subject
+        .eventually("both are found", async || {
+            find(&subject, "job").await.len() == 1 && find(&subject, "job-2").await.len() == 1
+        })
+        .await;
+    let both = subject.ports.compute.describe(&[other.clone(), one.clone()]).await.expect("describe");
+    let mut names: Vec<_> = both.iter().map(|job| (job.id.clone(), job.name.as_str())).collect();
+    names.sort();
+    let mut wanted = vec![(one, "job"), (other, "job-2")];
+    wanted.sort();
+    assert_eq!(names, wanted);
+}

@@ -1,0 +1,57 @@
+//! Every case on a flock on this machine, with a clock set by hand.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use async_trait::async_trait;
+use shepard_cloud::Clock;
+use shepard_cloud::local::{Home, LocalFlock, Settings};
+
+use crate::Subject;
+
+struct HandClock(AtomicI64);
+
+#[async_trait]
+impl Clock for HandClock {
+    fn now_ms(&self) -> i64 {
+        self.0.load(Ordering::SeqCst)
+    }
+
+    async fn sleep_ms(&self, duration_ms: u64) {
+        self.0.fetch_add(i64::try_from(duration_ms).expect("short"), Ordering::SeqCst);
+        tokio::task::yield_now().await;
+    }
+}
+
+async fn fresh() -> Subject {
+    let temp = tempfile::tempdir().expect("temp");
+    let scratch = temp.path().join("scratch");
+    std::fs::create_dir(&scratch).expect("scratch");
+    let dir = Home::new(temp.path().join("data")).create(&Settings::named("f")).expect("create");
+    let clock = Arc::new(HandClock(AtomicI64::new(1_700_000_000_000)));
+    let flock = LocalFlock::open_with(&dir, clock).expect("open");
+    Subject { ports: flock.ports(), scratch, _keep: Box::new(temp) }
+}
+
+/// One test a case, named as the case is.
+macro_rules! cases {
+    ($($module:ident: $($case:ident)*;)*) => {
+        $(mod $module {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                crate::$module::$case(super::fresh).await;
+            })*
+        })*
+    };
+}
+
+cases! {
+    objects: ranges_and_suffixes versions uploads_and_downloads prefixes_and_order pages hostile_keys
+        a_bucket_that_is_not_there;
+    table: a_row_is_written_once a_change_is_made_refused_or_missing changes_page_by_page
+        changes_under_concurrent_writers a_scan_gives_whole_rows;
+    queue: a_message_is_delivered_until_it_is_deleted a_late_receipt_is_harmless a_release_delays
+        dead_letters_and_back many_messages_and_receivers;
+    compute: a_job_is_found_and_described a_waiting_job_is_stopped names_are_apart;
+    logs: a_stream_that_is_not_there pages_and_tokens tail_and_since odd_lines streams_are_apart;
+}

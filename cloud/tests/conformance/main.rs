@@ -1,0 +1,55 @@
+//! What every adapter of the ports must do, whatever is behind it.
+//!
+//! A case is a function over a [`Subject`] and knows the ports alone: no file, no database, no service. It sleeps by
+//! the subject's clock, so that an adapter with a clock set by hand costs no time and a service gets what it needs.
+//! `local` runs every case on a flock on this machine; another adapter is one more such file.
+
+#![allow(missing_docs, clippy::expect_used, clippy::panic, clippy::print_stderr)]
+#![cfg(feature = "local")]
+
+use std::any::Any;
+use std::path::PathBuf;
+
+use shepard_cloud::Ports;
+use shepard_model::ObjectRef;
+
+mod compute;
+mod full_disk;
+mod local;
+mod logs;
+mod objects;
+mod queue;
+mod table;
+
+/// One fresh, empty flock.
+pub(crate) struct Subject {
+    ports: Ports,
+    /// A folder of the case's own, for files to upload and download.
+    scratch: PathBuf,
+    /// What has to live as long as the flock does.
+    _keep: Box<dyn Any + Send + Sync>,
+}
+
+impl Subject {
+    /// A file to upload.
+    fn file(&self, content: &[u8]) -> PathBuf {
+        let path = self.scratch.join("source");
+        std::fs::write(&path, content).expect("scratch");
+        path
+    }
+
+    fn input(&self, key: &str) -> ObjectRef {
+        ObjectRef::new(&self.ports.buckets.inputs, key)
+    }
+
+    /// Waits, in the subject's own time, until something holds: services answer when they like.
+    async fn eventually(&self, what: &str, holds: impl AsyncFn() -> bool) {
+        for _ in 0..60 {
+            if holds().await {
+                return;
+            }
+            self.ports.clock.sleep_ms(500).await;
+        }
+        panic!("{what} never came true");
+    }
+}
