@@ -44,6 +44,9 @@ pub struct Global {
     /// Draw with ASCII characters only
     #[arg(long, global = true, env = "SHEPARD_ASCII", value_parser = FalseyValueParser::new())]
     pub ascii: bool,
+    /// Record the console's session to this new file, for a replay
+    #[arg(long, global = true, value_name = "FILE")]
+    pub record: Option<PathBuf>,
     /// What is written to the log file: error, warn, info, debug, trace, or a filter such as `shepard=debug`
     #[arg(long, global = true, value_name = "LEVEL", env = "SHEPARD_LOG_LEVEL")]
     pub log_level: Option<String>,

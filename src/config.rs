@@ -143,6 +143,8 @@ pub struct Config {
     pub flock: Option<String>,
     /// Refuse what changes a flock.
     pub read_only: bool,
+    /// Where the console's session is recorded.
+    pub record: Option<PathBuf>,
     /// Key bindings.
     pub keys: PathBuf,
     /// Filter of the log.
@@ -193,6 +195,7 @@ impl Config {
             ascii: global.ascii || file.ascii.unwrap_or(false),
             mouse: file.mouse.unwrap_or(false),
             flock: file.flock,
+            record: global.record.clone(),
             read_only: global.read_only || file.read_only.unwrap_or(false),
             keys,
             log_level: global.log_level.clone().or(file.log_level).unwrap_or_else(|| "info".to_owned()),

@@ -29,6 +29,7 @@ pub use generated::{cli_document, man_pages};
 use crate::cli::{self, Cli, Command, Local};
 use crate::config::{self, Config};
 use crate::operations::{OperationError, Result};
+use crate::shell::{self, ConsoleOptions};
 use output::Output;
 
 /// What every subcommand is handed.
@@ -158,7 +159,11 @@ fn console(context: &Context<'_>, flock: Option<&str>) -> Result<Exit> {
             "the console needs a terminal; `shepard --help` lists the subcommands for scripts".into(),
         ));
     }
-    Err(OperationError::Environment(format!("the console is not part of this build ({flock:?})")))
+    let options = ConsoleOptions { flock: flock.map(str::to_owned), record: context.config.record.clone() };
+    let ended = shell::run(options, context.config);
+    ended
+        .map(|()| Exit::Ok)
+        .map_err(|error| OperationError::Environment(format!("the console ended: {error}")))
 }
 
 /// Runs one command to its end.

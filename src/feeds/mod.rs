@@ -5,6 +5,8 @@
 //! reserves its place in the loop's channel before it reads. It never gives up and never ends the console: a
 //! failure becomes a message, and it goes on after a pause.
 
+pub mod flocks;
+pub mod jobs;
 pub mod logs;
 pub mod pump;
 
@@ -30,4 +32,10 @@ pub fn kind(kind: Kind) -> ProblemKind {
         Kind::Invalid | Kind::Conflict => ProblemKind::Invalid,
         Kind::Other => ProblemKind::Other,
     }
+}
+
+/// Runs what blocks away from the loop. A panic in it goes on here.
+pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }

@@ -222,3 +222,10 @@ fn not_started(flock: &FlockDir) -> LocalError {
     let said = text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it said nothing");
     LocalError::NotStarted { name: flock.name().to_owned(), said: said.trim().to_owned(), log }
 }
+
+/// Whether a supervisor has the flock, and its process id once it is ready. Reads two small files and no database,
+/// so that a list of flocks can ask again and again.
+pub fn looked_after(flock: &FlockDir) -> (bool, Option<u32>) {
+    let running = lock::is_held(&flock.supervisor_lock());
+    (running, Card::read(flock).filter(|_| running).map(|card| card.pid))
+}

@@ -35,7 +35,7 @@ use std::process::ExitCode;
 use shepard_cloud::local::Home;
 
 pub use error::LocalError;
-pub use launch::{Jobs, Started, Status, ensure_running, start_with, status, stop};
+pub use launch::{Jobs, Started, Status, ensure_running, looked_after, start_with, status, stop};
 pub use supervise::supervise;
 pub use worker::run_worker;
 

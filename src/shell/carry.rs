@@ -12,12 +12,13 @@ use shepard_model::JobId;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::fetch::{blocking, expanded, problem};
+use super::fetch::{expanded, problem};
 use crate::app::effect::OpId;
 use crate::app::msg::Done;
-use crate::app::remote::{Problem, ProblemKind};
+use crate::app::remote::Problem;
 use crate::app::{Command, Msg};
 use crate::config::Config;
+use crate::feeds::blocking;
 use crate::operations::journal::{Journal, who};
 use crate::operations::retrieve::{self, Fate};
 use crate::operations::{OperationError, batch, flocks, jobs, logs, preflight};
@@ -45,7 +46,11 @@ impl Tell<'_> {
     }
 
     /// Says what `now` gives again and again while `work` runs.
-    async fn while_running<T>(&self, now: impl Fn() -> (u64, u64, &'static str), work: impl Future<Output = T>) -> T {
+    async fn while_running<T>(
+        &self,
+        now: impl Fn() -> (u64, u64, &'static str),
+        work: impl Future<Output = T>,
+    ) -> T {
         let mut work = std::pin::pin!(work);
         loop {
             let (done, total, note) = now();
@@ -60,11 +65,7 @@ impl Tell<'_> {
 
 impl Carrier {
     pub(super) fn new(config: &Config, home: Home) -> Self {
-        Self {
-            home,
-            journal: Journal::at(config.dirs.journal()),
-            scratch: config.dirs.state.join("packing"),
-        }
+        Self { home, journal: Journal::at(config.dirs.journal()), scratch: config.dirs.state.join("packing") }
     }
 
     /// Carries a command out. Cancelled, it stops at the next await; what is done stays done, and is said.
@@ -110,17 +111,26 @@ impl Carrier {
                 let to = expanded(&to);
                 let lines = logs::save(&open.ports(), &stream, &to).await?;
                 let path = to.display().to_string();
-                Ok(Done { text: format!("{lines} lines saved to {path}"), failed: Vec::new(), path: Some(path) })
+                Ok(Done {
+                    text: format!("{lines} lines saved to {path}"),
+                    failed: Vec::new(),
+                    path: Some(path),
+                })
             }
             Command::CreateFlock { name, command, quick_deploy, max_jobs } => {
                 let quick_deploy = quick_deploy.as_deref().map(expanded);
-                let request = flocks::Create { name, command, quick_deploy, max_jobs, ..flocks::Create::default() };
+                let request =
+                    flocks::Create { name, command, quick_deploy, max_jobs, ..flocks::Create::default() };
                 let dir = flocks::create(&self.home, &request).await?;
                 Ok(plain(format!("created the flock {}", dir.name())))
             }
             Command::StartFlock { flock } => {
                 let fresh = flocks::start(&self.dir(&flock)?).await?;
-                Ok(plain(if fresh { format!("started {flock}") } else { format!("{flock} was running already") }))
+                Ok(plain(if fresh {
+                    format!("started {flock}")
+                } else {
+                    format!("{flock} was running already")
+                }))
             }
             Command::StopFlock { flock } => {
                 let was = flocks::stop(&self.dir(&flock)?).await?;
@@ -153,8 +163,7 @@ impl Carrier {
         let progress = Arc::new(batch::Progress::default());
         let ports = open.ports();
         let now = || (progress.uploaded_jobs.load(Relaxed), total, "jobs uploaded");
-        let report =
-            tell.while_running(now, batch::batch(&ports, plan, &self.scratch, &progress)).await?;
+        let report = tell.while_running(now, batch::batch(&ports, plan, &self.scratch, &progress)).await?;
         let sent = report.jobs.iter().filter(|job| job.id.is_some()).count();
         let failed: Vec<(String, String)> = report
             .jobs
@@ -162,7 +171,9 @@ impl Carrier {
             .filter_map(|job| Some((job.path.display().to_string(), job.refused.clone()?)))
             .collect();
         if let Some(error) = report.stopped {
-            return Err(OperationError::Environment(format!("{error} ({sent} jobs were batched before that)")));
+            return Err(OperationError::Environment(format!(
+                "{error} ({sent} jobs were batched before that)"
+            )));
         }
         let refused = if failed.is_empty() { String::new() } else { format!("; {} refused", failed.len()) };
         Ok(Done { text: format!("{} batched into {flock}{refused}", count(sent)), failed, path: None })

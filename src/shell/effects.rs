@@ -3,9 +3,9 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use shepard_cloud::CloudError;
 use shepard_cloud::local::{Home, LocalFlock, Watch};
 use shepard_cloud::ports::Cursor;
-use shepard_cloud::{CloudError, Table as _};
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -89,7 +89,8 @@ impl Runner {
                 Sub::Jobs { flock } => model.data.jobs.get(flock).map_or(0, |jobs| jobs.cursor),
                 _ => 0,
             };
-            let task = self.tasks.spawn(feed(sub.clone(), self.home.clone(), Cursor(cursor), self.news.clone()));
+            let task =
+                self.tasks.spawn(feed(sub.clone(), self.home.clone(), Cursor(cursor), self.news.clone()));
             self.feeds.insert(sub, task);
         }
     }
@@ -202,9 +203,7 @@ async fn feed(sub: Sub, home: Home, cursor: Cursor, news: mpsc::Sender<Msg>) -> 
     };
     match began {
         Ok(()) => End::Quiet,
-        Err(error) => {
-            End::Feed(Msg::FeedFailed(sub, Problem::new(ProblemKind::NotFound, error.to_string())))
-        }
+        Err(error) => End::Feed(Msg::FeedFailed(sub, Problem::new(ProblemKind::NotFound, error.to_string()))),
     }
 }
 

@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use shepard_cloud::CloudError;
 use shepard_cloud::local::{Home, LocalFlock};
-use shepard_cloud::{CloudError, Table as _};
 use shepard_model::{JobId, JobRow};
 
 use crate::app::Msg;
@@ -12,7 +12,7 @@ use crate::app::effect::Request;
 use crate::app::msg::{JournalRow, Loaded, Preflight, PreflightJob};
 use crate::app::remote::{Problem, ProblemKind};
 use crate::config::Config;
-use crate::feeds;
+use crate::feeds::{self, blocking};
 use crate::operations::journal::Journal;
 use crate::operations::{Class, OperationError, preflight};
 
@@ -87,12 +87,6 @@ pub(super) fn problem(error: &OperationError) -> Problem {
         (_, Class::Environment) => ProblemKind::Other,
     };
     Problem::new(kind, error.to_string())
-}
-
-/// Runs what blocks away from the loop. A panic in it goes on here.
-pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }
 
 fn report(plan: preflight::Plan) -> Preflight {

@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 
 use crate::app::keymap::Keymap;
 use crate::config::Config;
+use crate::ui::theme::BUILT_IN;
 use crate::ui::{ColorDepth, Look, Theme};
 
 /// The look in use, and the themes there are.
@@ -64,7 +65,7 @@ impl Looks {
             let toml = path.extension().is_some_and(|extension| extension == "toml");
             toml.then(|| path.file_stem().map(|stem| stem.to_string_lossy().into_owned())).flatten()
         });
-        let mut names: Vec<String> = Theme::BUILT_IN.iter().map(|name| (*name).to_owned()).chain(own).collect();
+        let mut names: Vec<String> = BUILT_IN.iter().map(|(name, _)| (*name).to_owned()).chain(own).collect();
         names.sort_unstable();
         names.dedup();
         names
@@ -125,7 +126,10 @@ pub(super) fn keymap(config: &Config) -> (Keymap, Vec<String>) {
             Ok(replaced) => (replaced, Vec::new()),
             Err(error) => {
                 let first = error.to_string().lines().next().unwrap_or_default().to_owned();
-                (BTreeMap::new(), vec![format!("{}: {first}; the default keys are in force", config.keys.display())])
+                (
+                    BTreeMap::new(),
+                    vec![format!("{}: {first}; the default keys are in force", config.keys.display())],
+                )
             }
         },
     };

@@ -8,3 +8,11 @@ pub mod clipboard;
 pub mod input;
 pub mod recorder;
 pub mod terminal;
+
+mod carry;
+mod effects;
+mod fetch;
+mod look;
+mod run;
+
+pub use run::{ConsoleOptions, run};

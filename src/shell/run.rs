@@ -6,7 +6,6 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::process::ExitCode;
 use std::time::Duration;
 
 use crossterm::event::EventStream;
@@ -24,7 +23,8 @@ use super::look::Looks;
 use super::recorder::Recorder;
 use super::terminal::{TerminalGuard, Tui};
 use crate::app::nav::Place;
-use crate::app::{Effect, Model, Msg, Session, update};
+use crate::app::update::act;
+use crate::app::{Action, Effect, Model, Msg, Session, update};
 use crate::config::Config;
 use crate::screens;
 
@@ -49,12 +49,12 @@ pub struct ConsoleOptions {
 ///
 /// # Errors
 /// When the terminal or the recording cannot be used. The terminal is restored in every case.
-pub fn run(options: ConsoleOptions, config: &Config) -> io::Result<ExitCode> {
+pub fn run(options: ConsoleOptions, config: &Config) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let ended = runtime.block_on(console(options, config));
     // A read that hangs on a dead disk must not keep a person from leaving.
     runtime.shutdown_timeout(Duration::from_secs(2));
-    ended.map(|()| ExitCode::SUCCESS)
+    ended
 }
 
 async fn console(options: ConsoleOptions, config: &Config) -> io::Result<()> {
@@ -94,7 +94,7 @@ async fn console(options: ConsoleOptions, config: &Config) -> io::Result<()> {
     for text in problems {
         shell.take(Msg::Notice { problem: true, text });
     }
-    let enter = crate::app::update::act(&mut shell.model, crate::app::Action::Refresh);
+    let enter = act(&mut shell.model, Action::Refresh);
     shell.carry_out(enter);
     let ended = shell.turn(inbox).await;
     shell.runner.end().await;

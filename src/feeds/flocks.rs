@@ -1,0 +1,143 @@
+//! The flocks of this machine: which there are, whether they are looked after, how their jobs stand.
+
+use std::collections::HashMap;
+use std::os::unix::fs::MetadataExt as _;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::future::select_all;
+use shepard_cloud::CloudError;
+use shepard_cloud::local::{FlockDir, Home, LocalFlock, Settings, Watch};
+
+use super::pump::Source;
+use crate::app::Msg;
+use crate::app::msg::FlockRow;
+use crate::local;
+
+/// How often flocks that were made or removed, and supervisors that died without a word, are looked for.
+const EVERY: Duration = Duration::from_secs(2);
+/// Least time between two looks at busy flocks: counts need not move faster than a person reads.
+const GAP: Duration = Duration::from_millis(200);
+
+/// Reads the list of flocks.
+#[derive(Debug)]
+pub struct Flocks {
+    home: Home,
+    open: HashMap<String, Open>,
+    last: Option<Vec<FlockRow>>,
+}
+
+/// A flock that is open, and what its folder was when it was opened: one that was removed and made anew under the
+/// same name is another flock.
+#[derive(Debug)]
+struct Open {
+    flock: LocalFlock,
+    watch: Watch,
+    inode: u64,
+}
+
+impl Flocks {
+    /// The flocks below a data directory.
+    pub fn new(home: Home) -> Self {
+        Self { home, open: HashMap::new(), last: None }
+    }
+
+    async fn rows(&mut self) -> Result<Vec<FlockRow>, CloudError> {
+        let home = self.home.clone();
+        let dirs = super::blocking(move || home.list()).await?;
+        self.open
+            .retain(|name, open| dirs.iter().any(|dir| dir.name() == name && inode(dir) == Some(open.inode)));
+        let mut rows = Vec::with_capacity(dirs.len());
+        for dir in dirs {
+            let row = match self.row(&dir).await {
+                Ok(row) => row,
+                // One flock that cannot be read does not hide the others.
+                Err(error) => FlockRow {
+                    name: dir.name().to_owned(),
+                    problem: Some(error.to_string()),
+                    ..FlockRow::default()
+                },
+            };
+            rows.push(row);
+        }
+        Ok(rows)
+    }
+
+    async fn row(&mut self, dir: &FlockDir) -> Result<FlockRow, CloudError> {
+        if !self.open.contains_key(dir.name()) {
+            let at = dir.clone();
+            let open = super::blocking(move || {
+                let flock = LocalFlock::open(&at)?;
+                Ok::<_, CloudError>(Open {
+                    flock,
+                    watch: Watch::new(&at),
+                    inode: inode(&at).unwrap_or_default(),
+                })
+            });
+            self.open.insert(dir.name().to_owned(), open.await?);
+        }
+        let Some(Open { flock, .. }) = self.open.get(dir.name()) else { return Ok(FlockRow::default()) };
+        let counts = flock.counts().await?;
+        let depth = flock.ports().queue.depth().await?;
+        let settings = flock.settings();
+        let (running, pid) = local::looked_after(dir);
+        Ok(FlockRow {
+            name: dir.name().to_owned(),
+            running,
+            pid,
+            counts,
+            waiting: depth.waiting + depth.in_flight,
+            dead: depth.dead,
+            max_jobs: settings.max_jobs,
+            payload: payload(settings),
+            places: places(dir),
+            problem: None,
+        })
+    }
+}
+
+fn inode(dir: &FlockDir) -> Option<u64> {
+    std::fs::metadata(dir.settings_file().parent()?).ok().map(|meta| meta.ino())
+}
+
+fn payload(settings: &Settings) -> String {
+    match (&settings.command, &settings.quick_deploy) {
+        (Some(argv), _) => argv.join(" "),
+        (None, Some(folder)) => format!("{folder}/run.sh"),
+        (None, None) => "run.sh of the job's own folder".to_owned(),
+    }
+}
+
+fn places(dir: &FlockDir) -> Vec<(String, String)> {
+    let bucket =
+        |name: &str| dir.bucket(name).ok().map(|path| (name.replace('_', "-"), path.display().to_string()));
+    let mut places: Vec<(String, String)> =
+        ["inputs", "outputs", "errors", "quick_deploy"].into_iter().filter_map(bucket).collect();
+    places.push(("log".to_owned(), dir.supervisor_log().display().to_string()));
+    places
+}
+
+#[async_trait]
+impl Source for Flocks {
+    async fn read(&mut self) -> Result<Option<Msg>, CloudError> {
+        let rows = self.rows().await?;
+        if self.last.as_ref() == Some(&rows) {
+            return Ok(None);
+        }
+        self.last = Some(rows.clone());
+        Ok(Some(Msg::Flocks(rows)))
+    }
+
+    async fn wait(&mut self) {
+        let changed = self.open.values_mut().map(|open| Box::pin(open.watch.changed()));
+        let any = async {
+            // Waiting for the first of none would never end.
+            if changed.len() == 0 {
+                std::future::pending::<()>().await;
+            }
+            select_all(changed).await;
+        };
+        let _ = tokio::time::timeout(EVERY, any).await;
+        tokio::time::sleep(GAP).await;
+    }
+}
