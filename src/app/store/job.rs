@@ -80,7 +80,9 @@ impl ViewJob {
         if self.filter.is_empty() {
             return rows.map(|(index, _)| index).collect();
         }
-        rows.filter(|(_, row)| self.filter.matches(row, self.now_ms, &mut scratch))
+        // A copy of one's own: a regex that two threads share makes them wait for each other.
+        let filter = self.filter.clone();
+        rows.filter(|(_, row)| filter.matches(row, self.now_ms, &mut scratch))
             .map(|(index, _)| index)
             .collect()
     }

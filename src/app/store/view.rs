@@ -18,7 +18,7 @@ use crate::app::filter::{Filter, Scratch};
 /// Up to here a whole sort and filter is done on the spot: at most a few milliseconds.
 const INLINE: u32 = 4_096;
 
-/// A table's state.
+/// A table's state. Written without its order: one that was read back needs [`View::rebuild`].
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct View {
     #[serde(skip)]
