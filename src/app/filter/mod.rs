@@ -23,7 +23,7 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-pub use needle::{Fuzzy, Needle};
+pub use needle::{Fuzzy, Needle, Pattern};
 pub use test::Scratch;
 
 use super::store::{Fields, Row};

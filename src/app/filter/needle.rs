@@ -3,8 +3,12 @@
 use memchr::memmem::Finder;
 use nucleo_matcher::pattern::{Atom, AtomKind, CaseMatching, Normalization};
 use nucleo_matcher::{Matcher, Utf32Str};
+use regex::{Regex, RegexBuilder};
 
 use crate::app::store::char_mask;
+
+/// A regex that compiles to more than this is refused, so that a typo cannot take the memory of the machine.
+const REGEX_LIMIT: usize = 1 << 20;
 
 /// A text to find in others. Case counts only if it has a capital.
 #[derive(Debug, Clone)]
@@ -135,18 +139,57 @@ impl Fuzzy {
     }
 
     fn in_ascii(&self, text: &[u8]) -> bool {
-        let mut wanted = self.text.bytes();
-        let Some(mut want) = wanted.next() else { return true };
-        for &have in text {
-            let have = if self.exact_case { have } else { have.to_ascii_lowercase() };
-            if have == want {
-                match wanted.next() {
-                    Some(next) => want = next,
-                    None => return true,
-                }
+        let mut rest = text;
+        self.text.bytes().all(|want| {
+            let found = if self.exact_case {
+                memchr::memchr(want, rest)
+            } else {
+                memchr::memchr2(want, want.to_ascii_uppercase(), rest)
+            };
+            found.is_some_and(|at| {
+                rest = &rest[at + 1..];
+                true
+            })
+        })
+    }
+}
+
+/// A regular expression. Case counts only if it has a capital.
+#[derive(Debug, Clone)]
+pub struct Pattern {
+    regex: Regex,
+    /// The same with case, for texts in lower case: a good deal faster, as fixed parts of it can be searched for.
+    lowered: Option<Regex>,
+}
+
+impl Pattern {
+    /// Reads an expression.
+    ///
+    /// # Errors
+    /// If it is none, or would take too much memory.
+    pub fn new(pattern: &str) -> Result<Self, regex::Error> {
+        let build =
+            |fold: bool| RegexBuilder::new(pattern).case_insensitive(fold).size_limit(REGEX_LIMIT).build();
+        let fold = !pattern.chars().any(char::is_uppercase);
+        let regex = build(fold)?;
+        // A character written by its number may be a capital, and flags may bring the case back.
+        let plain =
+            pattern.is_ascii() && !["\\x", "\\u", "\\p", "(?"].iter().any(|part| pattern.contains(part));
+        let lowered = if fold && plain { build(false).ok() } else { None };
+        Ok(Self { regex, lowered })
+    }
+
+    /// Whether it matches anywhere in `text`. `buffer` is room to work in.
+    pub fn is_in(&self, text: &str, buffer: &mut String) -> bool {
+        match &self.lowered {
+            Some(lowered) if text.is_ascii() => {
+                buffer.clear();
+                buffer.push_str(text);
+                buffer.make_ascii_lowercase();
+                lowered.is_match(buffer)
             }
+            _ => self.regex.is_match(text),
         }
-        false
     }
 }
 
@@ -187,6 +230,21 @@ mod tests {
             prop_assert_eq!(found, by_matcher);
             if found {
                 prop_assert_eq!(fuzzy.mask() & !char_mask(&text), 0);
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_pattern_matches_as_the_plain_regex_does(
+            text in "[a-cA-Cé/ ]{0,12}", pattern in r"[a-c^$.]{1,4}|[a-cA-C]{1,3}|\\x41b|(?-i:a)b|[^a]b?|\\W[a-c]|\\pLb"
+        ) {
+            if let Ok(found) = Pattern::new(&pattern) {
+                let plain = RegexBuilder::new(&pattern)
+                    .case_insensitive(!pattern.chars().any(char::is_uppercase))
+                    .build()
+                    .expect("the other one was built");
+                prop_assert_eq!(found.is_in(&text, &mut String::new()), plain.is_match(&text), "{} in {}", pattern, text);
             }
         }
     }

@@ -1,17 +1,13 @@
 //! Reading a line of filter terms.
 
-use regex::RegexBuilder;
 use shepard_model::State;
 
 use super::FilterError;
-use super::needle::{Fuzzy, Needle};
+use super::needle::{Fuzzy, Needle, Pattern};
 use super::test::{Compare, Number, Place, Term, Test, Text, state_bits};
 
 /// The fields, as an error lists them.
 const FIELDS: &str = "key, tag, id, reason, state, exit, attempts, age, took";
-/// A regex that compiles to more than this is refused, so that a typo cannot take the memory of the machine.
-const REGEX_LIMIT: usize = 1 << 20;
-
 /// One character of a term and whether it stood in quotes, where signs mean nothing.
 #[derive(Clone, Copy)]
 struct Sign {
@@ -162,13 +158,8 @@ fn text(word: &[Sign]) -> Result<Text, FilterError> {
         [Sign { what: '~', quoted: false, at }] => Err(error(*at, "~ needs letters after it")),
         [Sign { what: '~', quoted: false, .. }, rest @ ..] => Ok(Text::Fuzzy(Fuzzy::new(&plain(rest)))),
         [Sign { what: '/', quoted: false, at }, body @ .., Sign { what: '/', quoted: false, .. }] => {
-            let pattern = plain(body);
-            let fold_case = !pattern.chars().any(char::is_uppercase);
-            RegexBuilder::new(&pattern)
-                .case_insensitive(fold_case)
-                .size_limit(REGEX_LIMIT)
-                .build()
-                .map(Text::Regex)
+            Pattern::new(&plain(body))
+                .map(|pattern| Text::Regex(Box::new(pattern)))
                 .map_err(|why| error(*at, regex_error(&why)))
         }
         word => Ok(Text::Plain(Box::new(Needle::new(&plain(word))))),

@@ -1,10 +1,9 @@
 //! What one term asks of a row.
 
 use nucleo_matcher::{Config, Matcher};
-use regex::Regex;
 use shepard_model::State;
 
-use super::needle::{Fuzzy, Needle};
+use super::needle::{Fuzzy, Needle, Pattern};
 use crate::app::store::{Fields, IdBuf, Row};
 
 /// A text to look for.
@@ -12,7 +11,7 @@ use crate::app::store::{Fields, IdBuf, Row};
 pub(super) enum Text {
     Plain(Box<Needle>),
     Fuzzy(Fuzzy),
-    Regex(Regex),
+    Regex(Box<Pattern>),
 }
 
 /// Bare terms shorter than this do not look at ids.
@@ -88,6 +87,7 @@ pub(super) struct Term {
 pub struct Scratch {
     matcher: Option<Box<Matcher>>,
     chars: Vec<char>,
+    lowered: String,
     /// For each term, the answers for tags and for reasons seen so far; None where words may change their number.
     known: Option<Vec<[Vec<Answer>; 2]>>,
 }
@@ -108,7 +108,7 @@ impl Default for Scratch {
 impl Scratch {
     /// For a few rows of a live store.
     pub fn new() -> Self {
-        Self { matcher: None, chars: Vec::new(), known: None }
+        Self { matcher: None, chars: Vec::new(), lowered: String::new(), known: None }
     }
 
     /// For one scan of one snapshot with one filter: each tag and reason is looked at once, however many jobs share it.
@@ -119,7 +119,7 @@ impl Scratch {
     fn look(&mut self, text: &Text, candidate: &str) -> bool {
         match text {
             Text::Plain(needle) => needle.is_in(candidate),
-            Text::Regex(regex) => regex.is_match(candidate),
+            Text::Regex(pattern) => pattern.is_in(candidate, &mut self.lowered),
             Text::Fuzzy(fuzzy) => {
                 let matcher = self.matcher.get_or_insert_with(|| Box::new(Matcher::new(Config::DEFAULT)));
                 fuzzy.is_in(candidate, matcher, &mut self.chars)

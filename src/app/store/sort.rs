@@ -119,10 +119,6 @@ impl SortKey {
         let at = Self::ALL.iter().position(|key| *key == self).unwrap_or(0);
         Self::ALL[(at + 1) % Self::ALL.len()]
     }
-
-    fn is_text(self) -> bool {
-        matches!(self, Self::Input | Self::Tag | Self::Reason | Self::Id)
-    }
 }
 
 /// Column and direction. Rows that lack the value come last either way; ties are broken by newest first.
@@ -219,7 +215,7 @@ impl Sort {
             SortKey::Reason => rank(rows.reasons.len(), |symbol| rows.reasons.get(symbol)),
             _ => Vec::new(),
         };
-        let skip = if self.key == SortKey::Input { shared_prefix(rows, order) } else { 0 };
+        let skip = if self.key == SortKey::Input { shared_prefix(rows, order.iter().copied()) } else { 0 };
         let mut keyed: Vec<(u64, u64, u32)> = order
             .iter()
             .filter_map(|&index| {
@@ -232,20 +228,52 @@ impl Sort {
                 Some((prefix, tie(&row), index))
             })
             .collect();
-        if self.key.is_text() && ranks.is_empty() {
-            keyed.sort_unstable_by(|a, b| {
-                a.0.cmp(&b.0)
-                    .then_with(|| match (rows.row(a.2), rows.row(b.2)) {
-                        (Some(row_a), Some(row_b)) => self.rest(&row_a, &row_b),
-                        _ => Ordering::Equal,
-                    })
-                    .then((a.1, a.2).cmp(&(b.1, b.2)))
-            });
+        if matches!(self.key, SortKey::Input | SortKey::Id) {
+            self.text(rows, &mut keyed, skip);
         } else {
             keyed.sort_unstable();
         }
         order.clear();
         order.extend(keyed.into_iter().map(|(_, _, index)| index));
+    }
+}
+
+impl Sort {
+    /// Sorts rows whose prefixes hold the eight bytes of their text after `skip`. Keys made by one program look alike
+    /// for long stretches, so rows that agree that far go on with the next eight bytes in which they differ,
+    /// rather than comparing whole texts again and again.
+    fn text(self, rows: &Snapshot, keyed: &mut [(u64, u64, u32)], skip: usize) {
+        keyed.sort_unstable();
+        for run in keyed.chunk_by_mut(|a, b| a.0 == b.0) {
+            // A prefix that is not full ends its text; what is left to tell apart is not worth another round.
+            let full = rows
+                .row(run[0].2)
+                .is_some_and(|row| self.key == SortKey::Input && row.input().len() >= skip + 8);
+            if run.len() < 32 || run[0].0 == MISSING || !full {
+                run.sort_unstable_by(|a, b| {
+                    let rest = match (rows.row(a.2), rows.row(b.2)) {
+                        (Some(row_a), Some(row_b)) => self.rest(&row_a, &row_b),
+                        _ => Ordering::Equal,
+                    };
+                    rest.then((a.1, a.2).cmp(&(b.1, b.2)))
+                });
+                continue;
+            }
+            let deeper = shared_prefix(rows, run.iter().map(|key| key.2));
+            if deeper < skip + 8 {
+                // Cannot be: they agree at least that far. Then the comparison of whole texts is right as well.
+                run.sort_unstable_by(|a, b| self.compare(rows, a.2, b.2));
+                continue;
+            }
+            for key in &mut *run {
+                key.0 = self.place(rows.row(key.2).map(|row| head(row.input(), deeper)));
+            }
+            if run.iter().all(|key| key.0 == run[0].0) {
+                run.sort_unstable_by(|a, b| self.compare(rows, a.2, b.2));
+            } else {
+                self.text(rows, run, deeper);
+            }
+        }
     }
 }
 
@@ -269,10 +297,13 @@ fn head(text: &str, skip: usize) -> u64 {
 }
 
 /// How many leading bytes all keys share; keys that are absent do not count.
-fn shared_prefix(rows: &Snapshot, order: &[u32]) -> usize {
-    let mut keys = order.iter().filter_map(|&index| rows.row(index).map(|row| row.input()));
+fn shared_prefix(rows: &Snapshot, order: impl Iterator<Item = u32>) -> usize {
+    let mut keys = order.filter_map(|index| rows.row(index).map(|row| row.input()));
     let Some(first) = keys.by_ref().find(|key| !key.is_empty()) else { return 0 };
     keys.filter(|key| !key.is_empty()).fold(first.len(), |shared, key| {
+        if key.as_bytes().get(..shared) == first.as_bytes().get(..shared) {
+            return shared;
+        }
         first.as_bytes()[..shared].iter().zip(key.as_bytes()).take_while(|(a, b)| a == b).count()
     })
 }

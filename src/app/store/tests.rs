@@ -16,7 +16,12 @@ fn id(number: u32) -> JobId {
 fn job(number: u32) -> JobSummary {
     JobSummary {
         id: id(number),
-        input: format!("runs/sample-{:03}.zip", number * 7 % 100),
+        input: match number % 11 {
+            0 => format!("runs/sample-{}\0", "x".repeat(number as usize % 40)),
+            1 => format!("runs/sample-{}", "x".repeat(number as usize % 40)),
+            2 => String::new(),
+            _ => format!("runs/sample-{:03}.zip", number * 7 % 100),
+        },
         tag: (!number.is_multiple_of(4)).then(|| format!("tag {}", number % 5)),
         state: State::ALL[number as usize % 7],
         created_ms: NOW + i64::from(number % 10) * 1000,
