@@ -243,7 +243,8 @@ impl Sort {
     /// for long stretches, so rows that agree that far go on with the next eight bytes in which they differ,
     /// rather than comparing whole texts again and again.
     fn text(self, rows: &Snapshot, keyed: &mut [(u64, u64, u32)], skip: usize) {
-        keyed.sort_unstable();
+        // Within a run by index, for then the next round reads the rows in the order in which they lie.
+        keyed.sort_unstable_by_key(|key| (key.0, key.2));
         for run in keyed.chunk_by_mut(|a, b| a.0 == b.0) {
             // A prefix that is not full ends its text; what is left to tell apart is not worth another round.
             let full = rows
