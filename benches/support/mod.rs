@@ -4,10 +4,10 @@ use shepard::app::store::Store;
 use shepard_model::{JobId, JobSummary, ObjectRef, State};
 
 /// The time at which the benches stand still.
-pub const NOW: i64 = 1_800_000_000_000;
+pub(crate) const NOW: i64 = 1_800_000_000_000;
 
 /// The job of that number, as it arrives: keys of 40 bytes or so, a hundred tags, a dozen reasons.
-pub fn job(number: u32) -> JobSummary {
+pub(crate) fn job(number: u32) -> JobSummary {
     // Spread over the states as a flock in full swing is.
     let state = match mixed(number, 1) % 100 {
         0..10 => State::Queued,
@@ -51,7 +51,7 @@ fn mixed(number: u32, salt: u32) -> u32 {
 }
 
 /// A store of that many, filled as a feed fills it.
-pub fn filled(rows: u32) -> Store {
+pub(crate) fn filled(rows: u32) -> Store {
     let mut store = Store::new();
     store.tick(NOW);
     let mut page = Vec::with_capacity(1_000);
@@ -68,7 +68,7 @@ pub fn filled(rows: u32) -> Store {
 
 /// Changes of jobs strewn over the whole store: each goes on to another state.
 #[allow(dead_code, reason = "not every bench changes anything")]
-pub fn changes(store: &Store, count: u32, round: u32) -> Vec<JobSummary> {
+pub(crate) fn changes(store: &Store, count: u32, round: u32) -> Vec<JobSummary> {
     let slots = store.rows().slots();
     (0..count)
         .filter_map(|number| {
