@@ -6,7 +6,7 @@
 //! | `screens` | one file a screen: its state, update, view, actions | app, ui, model | tokio, cloud |
 //! | `ui` | theme, layout, widgets | ratatui | app, cloud |
 //! | `feeds` | what streams into the core: jobs, logs, flocks | cloud, model, tokio, app's messages | ratatui, screens |
-//! | `operations` | what a person can do, once for keys and for subcommands: batch, retry, terminate, retrieve | cloud, lambdas, model | ratatui, app, screens |
+//! | `operations` | what a person can do, once for keys and for subcommands: batch, retry, terminate, retrieve | cloud, lambdas, model, `local` | ratatui, app, screens |
 //! | `local` | the supervisor of the local flock: feeds the scheduler core, runs the worker core | cloud, lambdas, worker, model, tokio | ratatui, app, screens |
 //! | `commands` | the subcommands: parse, call `operations`, print | everything but ratatui, app, screens | |
 //! | `shell` | the select loop, effect runner, terminal guard, recorder | everything | |

@@ -213,6 +213,7 @@ fn dry_run(context: &Context<'_>, plan: &Plan) -> Result<Exit> {
             .iter()
             .map(|job| {
                 let what = match job.source {
+                    Source::Folder if job.files == 1 => format!("1 file, {} bytes", job.bytes),
                     Source::Folder => format!("{} files, {} bytes", job.files, job.bytes),
                     Source::Zip => format!("zip, {} bytes", job.bytes),
                 };

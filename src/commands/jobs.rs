@@ -142,6 +142,13 @@ pub(super) async fn change(
         None => jobs::resolve(&flock.ports, &which.jobs).await?,
     };
     if let Some(state) = which.state {
+        if targets.is_empty() {
+            context.out.note(&format!(
+                "no job of {} is {}; there is nothing to do",
+                flock.name(),
+                state.word()
+            ));
+        }
         confirm(context, verb, &flock, state, &targets, yes)?;
     }
     let ids: Vec<JobId> = targets.into_iter().map(|job| job.id).collect();
@@ -152,7 +159,9 @@ pub(super) async fn change(
     };
     let names: Vec<String> = ids.iter().map(ToString::to_string).collect();
     let argv = equivalent::on_jobs(verb.word(), flock.name(), &ids);
-    context.journal(verb.word(), flock.name(), &names, &argv, &result);
+    if !names.is_empty() {
+        context.journal(verb.word(), flock.name(), &names, &argv, &result);
+    }
     let done = result?;
     if done.iter().any(|job| job.accepted) {
         flock.wake().await?;

@@ -10,9 +10,14 @@ fn line(words: &[&str]) -> Vec<String> {
     std::iter::once(&"shepard").chain(words).map(|word| (*word).to_owned()).collect()
 }
 
+/// A path that means the same wherever the line is typed.
+fn anywhere(path: &Path) -> String {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).to_string_lossy().into_owned()
+}
+
 /// `shepard batch`.
 pub fn batch(flock: &str, path: &Path, tag: Option<&str>) -> Vec<String> {
-    let mut line = line(&["batch", "--flock", flock, "--path", &path.to_string_lossy()]);
+    let mut line = line(&["batch", "--flock", flock, "--path", &anywhere(path)]);
     if let Some(tag) = tag {
         line.extend(["--tag".to_owned(), tag.to_owned()]);
     }
@@ -28,7 +33,7 @@ pub fn on_jobs<T: ToString>(verb: &str, flock: &str, ids: &[T]) -> Vec<String> {
 
 /// `shepard retrieve`; without jobs it is everything.
 pub fn retrieve<T: ToString>(flock: &str, to: &Path, ids: &[T]) -> Vec<String> {
-    let mut line = line(&["retrieve", "--flock", flock, "--to", &to.to_string_lossy()]);
+    let mut line = line(&["retrieve", "--flock", flock, "--to", &anywhere(to)]);
     for id in ids {
         line.extend(["--job".to_owned(), id.to_string()]);
     }
@@ -44,7 +49,7 @@ pub fn create(request: &Create) -> Vec<String> {
         }
     };
     add("--command", request.command.as_ref().map(|_| "…".to_owned()));
-    add("--quick-deploy", request.quick_deploy.as_ref().map(|path| path.to_string_lossy().into_owned()));
+    add("--quick-deploy", request.quick_deploy.as_deref().map(anywhere));
     add("--max-jobs", request.max_jobs.map(|n| n.to_string()));
     add("--attempts", request.attempts.map(|n| n.to_string()));
     add("--timeout", request.timeout_s.map(|n| n.to_string()));

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::{fs, io};
 
 use io::Write as _;
+use shepard::app::actions::{ACTIONS, Reach, Scope};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -33,7 +34,33 @@ fn files() -> Vec<(&'static str, String)> {
     vec![
         ("docs/cli.md", shepard::commands::cli_document()),
         ("docs/exit-codes.md", shepard::commands::exit::document()),
+        ("docs/keys.md", keys()),
     ]
+}
+
+/// `docs/keys.md`, from the one table of actions.
+fn keys() -> String {
+    let mut text = String::from(
+        "# Keys\n\n<!-- Written by `cargo xtask generate` from src/app/actions.rs. -->\n\n\
+         The names in the last column are those of `keys.toml` and of the command bar. What changes a flock is absent \
+         with\n`--read-only`; what destroys or stops something asks first.\n",
+    );
+    for scope in Scope::ALL {
+        text.push_str(&format!("\n## {}\n\n| key | does | name |\n|---|---|---|\n", scope.title()));
+        for spec in ACTIONS.iter().filter(|spec| spec.scope == scope) {
+            // A bar ends a cell of the table, even between backquotes.
+            let keys: Vec<String> =
+                spec.keys.iter().map(|key| format!("`{}`", key.replace('|', "\\|"))).collect();
+            let reach = match spec.reach {
+                Reach::Look => "",
+                Reach::Change => " *(changes the flock)*",
+                Reach::Danger => " *(asks first)*",
+            };
+            let keys = if keys.is_empty() { "none".to_owned() } else { keys.join(" ") };
+            text.push_str(&format!("| {keys} | {}{reach} | `{}` |\n", spec.help, spec.name));
+        }
+    }
+    text
 }
 
 fn generate(check: bool) -> io::Result<bool> {
