@@ -47,7 +47,9 @@ impl std::fmt::Debug for Watch {
 }
 
 impl Watch {
-    /// Watches a flock from now on. Where the kernel cannot, [`Watch::changed`] returns every two seconds instead.
+    /// Watches a flock from now on. Looks at every folder of the inputs and blocks for as long as that takes, about
+    /// half a second for a hundred thousand files. Where the kernel cannot watch, [`Watch::changed`] returns every two
+    /// seconds instead.
     pub fn new(dir: &FlockDir) -> Self {
         Self::every(dir, TICK)
     }

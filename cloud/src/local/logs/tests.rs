@@ -138,8 +138,10 @@ proptest! {
     /// What the search by time finds is what a reader of the whole file would.
     #[test]
     fn since_finds_the_first_line_late_enough(
-        steps in proptest::collection::vec((0..3_i64, 0..3000_usize, any::<bool>()), 1..300),
-        since in -2..400_i64,
+        // Many lines of one time, for it is the first of them that is wanted.
+        steps in proptest::collection::vec(
+            (prop_oneof![9 => Just(0), 1 => 1..3_i64], 0..3000_usize, any::<bool>()), 1..300),
+        since in -1..50_i64,
     ) {
         let (_temp, path) = place();
         let mut at_ms = 0;

@@ -3,7 +3,6 @@
 //! A page reads the names of the folders it passes and looks at the files it shows, no more. Links, pipes and
 //! names that are not UTF-8 are not objects.
 
-use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -32,9 +31,29 @@ pub(super) fn list(bucket: &OwnedFd, query: &Query<'_>) -> io::Result<Vec<(Strin
 }
 
 fn walk(folder: &OwnedFd, path: &str, query: &Query<'_>, found: &mut Vec<(String, Stat)>) -> io::Result<()> {
-    // A heap and not a sort: of a folder of a hundred thousand files a page wants a thousand.
-    let mut names = BinaryHeap::from(candidates(folder, path, query)?);
-    while let Some(Reverse(key)) = names.pop() {
+    let mut passed = String::new();
+    loop {
+        let names = candidates(folder, path, query, &passed)?;
+        let cut = names.len() >= query.want;
+        let last = names.last().cloned();
+        show(folder, path, names, query, found)?;
+        match last {
+            // Some were gone, or folders with nothing in them: the page needs more than it was thought to.
+            Some(last) if cut && found.len() < query.want => passed = last,
+            _ => return Ok(()),
+        }
+    }
+}
+
+/// Looks at what the candidates are and adds them to the page.
+fn show(
+    folder: &OwnedFd,
+    path: &str,
+    names: Vec<String>,
+    query: &Query<'_>,
+    found: &mut Vec<(String, Stat)>,
+) -> io::Result<()> {
+    for key in names {
         if found.len() >= query.want {
             break;
         }
@@ -57,10 +76,13 @@ fn walk(folder: &OwnedFd, path: &str, query: &Query<'_>, found: &mut Vec<(String
     Ok(())
 }
 
-/// The keys in a folder that the page may need. A folder is its key with a `/`, which is also what puts its files
-/// in their place among its neighbours: `a-b` comes before `a/x`.
-fn candidates(folder: &OwnedFd, path: &str, query: &Query<'_>) -> io::Result<Vec<Reverse<String>>> {
-    let mut keys = Vec::new();
+/// The first keys in a folder after `passed` that the page may need, as many as it wants at most, in order. A folder is its key
+/// with a `/`, which is also what puts its files in their place among its neighbours: `a-b` comes before `a/x`.
+fn candidates(folder: &OwnedFd, path: &str, query: &Query<'_>, passed: &str) -> io::Result<Vec<String>> {
+    // The largest is on top and makes room for a smaller one: a page of a folder of a hundred thousand files holds
+    // a thousand names and sorts no others.
+    let mut keys = BinaryHeap::with_capacity(query.want.min(4096));
+    let mut key = String::from(path);
     for entry in Dir::read_from(folder)? {
         let entry = entry?;
         let Ok(name) = entry.file_name().to_str() else {
@@ -78,7 +100,8 @@ fn candidates(folder: &OwnedFd, path: &str, query: &Query<'_>) -> io::Result<Vec
                 Err(error) => return Err(error.into()),
             }
         }
-        let mut key = format!("{path}{name}");
+        key.truncate(path.len());
+        key.push_str(name);
         let matches = match kind {
             FileType::RegularFile => key.starts_with(query.prefix) && key.as_str() > query.after,
             FileType::Directory => {
@@ -89,11 +112,18 @@ fn candidates(folder: &OwnedFd, path: &str, query: &Query<'_>) -> io::Result<Vec
             }
             _ => false,
         };
-        if matches && key.len() <= confined::LONGEST_KEY {
-            keys.push(Reverse(key));
+        if !matches || key.as_str() <= passed || key.len() > confined::LONGEST_KEY {
+            continue;
+        }
+        if keys.len() < query.want {
+            keys.push(key.clone());
+        } else if let Some(mut largest) = keys.peek_mut()
+            && key < *largest
+        {
+            largest.clone_from(&key);
         }
     }
-    Ok(keys)
+    Ok(keys.into_sorted_vec())
 }
 
 fn unreadable_name() {
