@@ -38,6 +38,34 @@ pub fn failure_key(tag: Option<&str>, id: &JobId, start_epoch_s: i64) -> String 
     format!("{prefix}error@{id}_{start_epoch_s}.zip")
 }
 
+/// Random hex digits in the key of an upload: 48 bits. Ten thousand folders of one name meet with a chance of 1 in
+/// 5 million.
+pub const UPLOAD_DIGITS: usize = 12;
+/// Longest part of a folder's name that goes into a key, in bytes.
+const NAMED: usize = 64;
+
+/// The key under which a folder is uploaded: its name, so that a person finds the job by it, and random digits, so
+/// that no two uploads meet. The original used random digits alone, which told nobody anything.
+pub fn upload_key(folder: &str, random: &str) -> String {
+    let plain = |c: char| if c.is_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '-' };
+    let mut name: String = folder.strip_suffix(".zip").unwrap_or(folder).chars().map(plain).collect();
+    let mut end = name.len().min(NAMED);
+    while !name.is_char_boundary(end) {
+        end -= 1;
+    }
+    name.truncate(end);
+    let name = name.trim_matches(['-', '.']);
+    if name.is_empty() { format!("{random}.zip") } else { format!("{name}-{random}.zip") }
+}
+
+/// What a person calls an input: the folder's name where [`upload_key`] made the key, else the key.
+pub fn input_name(key: &str) -> &str {
+    let made = key.strip_suffix(".zip").and_then(|stem| stem.rsplit_once('-')).filter(|(name, digits)| {
+        !name.is_empty() && digits.len() == UPLOAD_DIGITS && digits.bytes().all(|b| b.is_ascii_hexdigit())
+    });
+    made.map_or(key, |(name, _)| name)
+}
+
 /// The log stream of one attempt of one run of a job. One stream an attempt, so that nobody has to guess.
 pub fn log_stream(id: &JobId, run: u32, attempt: u32) -> String {
     format!("{id}-{run}-{attempt}")
@@ -82,6 +110,19 @@ pub mod worker_env {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_upload_is_called_by_its_folder() {
+        let digits = "0123456789ab";
+        assert_eq!(upload_key("run 7/é", digits), "run-7-é-0123456789ab.zip");
+        assert_eq!(upload_key("a.zip", digits), "a-0123456789ab.zip");
+        assert_eq!(upload_key("..", digits), "0123456789ab.zip");
+        assert_eq!(upload_key(&"é".repeat(99), digits).len(), NAMED + 1 + UPLOAD_DIGITS + 4);
+        assert_eq!(input_name("run-7-0123456789ab.zip"), "run-7");
+        for theirs in ["run-7.zip", "0123456789ab.zip", "a/b.zip", "x-0123456789ag.zip", ""] {
+            assert_eq!(input_name(theirs), theirs);
+        }
+    }
 
     #[test]
     fn results_are_named_as_in_the_contract() -> Result<(), &'static str> {

@@ -558,14 +558,16 @@ pub fn want_row(ctx: &mut Ctx<'_>, flock: &str, id: &shepard_model::JobId) {
 pub fn hints(model: &Model) -> Vec<(String, &'static str)> {
     let scopes = scopes(model);
     let map = &model.session.keymap;
-    let shown: Vec<(String, &'static str)> = map
+    let mut shown: Vec<(Action, String, &'static str)> = map
         .listed(&scopes)
         .filter(|(spec, _)| !spec.hint.is_empty() && (spec.reach == Reach::Look || map.allowed(spec.action)))
         .filter_map(|(spec, keys)| {
             // A key that a nearer scope has taken would be a lie.
             let key = keys.iter().find(|key| map.action(&scopes, **key) == Some(spec.action))?;
-            Some((key.to_string(), spec.hint))
+            Some((spec.action, key.to_string(), spec.hint))
         })
         .collect();
-    shown
+    // The way in comes first: it is what a newcomer looks for.
+    shown.sort_by_key(|(action, ..)| *action != Action::Open);
+    shown.into_iter().map(|(_, key, hint)| (key, hint)).collect()
 }

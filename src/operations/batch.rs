@@ -12,7 +12,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 use serde::Serialize;
 use shepard_cloud::Ports;
-use shepard_model::{JobId, ObjectRef};
+use shepard_model::{JobId, ObjectRef, names};
 
 use super::error::{OperationError, Result};
 use super::pack::{PackError, pack};
@@ -91,12 +91,13 @@ async fn one(ports: &Ports, job: Candidate, zip: PathBuf, progress: &Arc<Progres
         return Ok(batched);
     }
     let counters = Arc::clone(progress);
+    let batched_name = job.name.clone();
     let target = zip.clone();
     let packed = tokio::task::spawn_blocking(move || pack(&job, &target, &counters)).await;
     let packed = packed.map_err(|_| OperationError::Environment("packing a job ended too early".into()))?;
     match packed {
         Ok(from) => {
-            let key = format!("{}.zip", random_uuid()?);
+            let key = names::upload_key(&batched_name, &random_hex()?);
             let meta = ports.objects.upload(&from, &ObjectRef::new(&ports.buckets.inputs, &key)).await?;
             progress.uploaded_jobs.fetch_add(1, Ordering::Relaxed);
             progress.uploaded_bytes.fetch_add(meta.size, Ordering::Relaxed);
@@ -111,21 +112,18 @@ async fn one(ports: &Ports, job: Candidate, zip: PathBuf, progress: &Arc<Progres
     Ok(batched)
 }
 
-/// A version 4 UUID, as the original named its uploads.
+/// Random hex digits, as many as a key has.
 ///
 /// # Errors
 /// The operating system gives no random bytes.
-fn random_uuid() -> Result<String> {
+fn random_hex() -> Result<String> {
     use std::io::Read as _;
     let source = Path::new("/dev/urandom");
-    let mut bytes = [0; 16];
+    let mut bytes = [0; names::UPLOAD_DIGITS / 2];
     fs::File::open(source)
         .and_then(|mut file| file.read_exact(&mut bytes))
         .map_err(OperationError::io("read", source))?;
-    bytes[6] = bytes[6] & 0x0F | 0x40;
-    bytes[8] = bytes[8] & 0x3F | 0x80;
-    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok([&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-"))
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// A directory for zips under way, named after this process and removed at the end. What a killed process left
@@ -146,7 +144,7 @@ impl Scratch {
                 let _ = fs::remove_dir_all(old.path());
             }
         }
-        let dir = parent.join(format!("{}-{}", std::process::id(), random_uuid()?));
+        let dir = parent.join(format!("{}-{}", std::process::id(), random_hex()?));
         fs::create_dir(&dir).map_err(OperationError::io("make", &dir))?;
         Ok(Self { dir })
     }
@@ -163,11 +161,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn upload_names_are_uuids_of_version_four_and_differ() {
-        let (one, two) = (random_uuid().expect("random"), random_uuid().expect("random"));
+    fn random_digits_differ_and_are_as_many_as_a_key_has() {
+        let (one, two) = (random_hex().expect("random"), random_hex().expect("random"));
         assert_ne!(one, two);
-        assert_eq!((one.len(), one.as_bytes()[14]), (36, b'4'));
-        assert!(matches!(one.as_bytes()[19], b'8' | b'9' | b'a' | b'b'), "{one}");
+        assert_eq!(one.len(), names::UPLOAD_DIGITS);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use ratatui::Frame;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use shepard_model::State;
+use shepard_model::names::input_name;
 
 use super::Jobs;
 use crate::app::model::{FlockJobs, Model};
@@ -79,12 +80,12 @@ fn rows(jobs: &Jobs, known: &FlockJobs, model: &Model, look: &Look, area: Rect, 
     let columns: [Column<'_>; COLUMNS] = [
         Column::new("STATE", 11).sorted(by(SortKey::State)),
         Column::new("INPUT", 14).grow(2).align(Align::LeftKeepEnd).sorted(by(SortKey::Input)),
-        Column::new("TAG", 8).grow(1).priority(3).sorted(by(SortKey::Tag)),
-        Column::new("REASON", 12).grow(4).priority(1).sorted(by(SortKey::Reason)),
+        Column::new("TAG", 8).grow(1).priority(4).sorted(by(SortKey::Tag)),
+        Column::new("REASON", 22).grow(4).priority(1).sorted(by(SortKey::Reason)),
         Column::new("CREATED", 8).priority(2).sorted(by(SortKey::Created)),
         Column::new("STARTED", 8).priority(6).sorted(by(SortKey::Started)),
         Column::new("TOOK", 7).align(Align::Right).sorted(by(SortKey::Duration)),
-        Column::new("EXIT", 4).align(Align::Right).priority(4),
+        Column::new("EXIT", 4).align(Align::Right).priority(3),
         Column::new("TRY", 3).align(Align::Right).priority(5).sorted(by(SortKey::Attempts)),
         Column::new("ID", 32).priority(7).sorted(by(SortKey::Id)),
     ];
@@ -104,7 +105,7 @@ fn rows(jobs: &Jobs, known: &FlockJobs, model: &Model, look: &Look, area: Rect, 
     table.render(look, area, buf, |place| {
         let index = view.index_at(place)?;
         let row = known.store.row(index)?;
-        Some(RowCells::new(cells(&row, model.now_ms, look)).marked(view.is_marked(index)))
+        Some(RowCells::new(cells(&row, model.now_ms, jobs.wide, look)).marked(view.is_marked(index)))
     });
 }
 
@@ -144,7 +145,7 @@ fn empty(jobs: &Jobs, known: &FlockJobs) -> String {
     }
 }
 
-fn cells<'a>(row: &Row<'a>, now_ms: i64, look: &Look) -> Vec<Cell<'a>> {
+fn cells<'a>(row: &Row<'a>, now_ms: i64, wide: bool, look: &Look) -> Vec<Cell<'a>> {
     let state = row.state();
     let clock = |at: i64| Cell::of(Role::Muted, clock(at, now_ms));
     let took = row.took_ms(now_ms).map(time::duration).unwrap_or_default();
@@ -153,7 +154,11 @@ fn cells<'a>(row: &Row<'a>, now_ms: i64, look: &Look) -> Vec<Cell<'a>> {
     let mut id = IdBuf::default();
     vec![
         Cell::state(look, state.word()),
-        Cell::new(if row.input().is_empty() { "(by API)" } else { row.input() }),
+        Cell::new(match row.input() {
+            "" => "(by API)",
+            key if wide => key,
+            key => input_name(key),
+        }),
         Cell::of(Role::Accent, row.tag().unwrap_or_default()),
         Cell::of(if fault { Role::Text } else { Role::Muted }, reason),
         clock(row.created_ms()),
