@@ -98,7 +98,7 @@ impl Dialog {
             }
             Key { code: Code::Enter, .. } => return if self.on_yes { Answer::Yes } else { Answer::No },
             Key { code: Code::Tab | Code::BackTab | Code::Left | Code::Right, .. } => {
-                self.on_yes = !self.on_yes
+                self.on_yes = !self.on_yes;
             }
             Key { code: Code::Char('y' | 'Y'), .. } => return Answer::Yes,
             Key { code: Code::Char('n' | 'N' | 'q'), .. } => return Answer::No,

@@ -12,7 +12,6 @@ use super::model::{Ctx, Go, Model};
 use super::msg::{JobsChange, Loaded, Mouse, MouseKind, Msg};
 use super::nav::Place;
 use super::overlay::{Answer, Ask, Bar, Dialog, Menu, Overlay, Prompt, Then, edit, paste};
-use super::remote::Remote;
 use crate::screens::{Behaviour as _, News, PromptEvent, Screen};
 
 /// How long after one Ctrl-C a second one quits, in milliseconds.
@@ -81,7 +80,7 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
                     }
                 }
                 Err(problem) => {
-                    model.ops.say(true, format!("{}: {}", op.command.title(), problem.text), now_ms)
+                    model.ops.say(true, format!("{}: {}", op.command.title(), problem.text), now_ms);
                 }
             }
             if let (super::effect::Command::RemoveFlock { flock }, Ok(_)) = (&op.command, &result) {
@@ -303,8 +302,7 @@ fn prompt_key(model: &mut Model, mut prompt: Prompt, key: Key, leave: bool) -> V
     match key.code {
         Code::Enter => {
             let text = prompt.input.value().to_owned();
-            return with_screen(model, |screen, ctx| screen.prompted(ctx, ask, &PromptEvent::Entered(text)))
-                .1;
+            with_screen(model, |screen, ctx| screen.prompted(ctx, ask, &PromptEvent::Entered(text))).1
         }
         Code::Tab if ask.is_path() => {
             if let Some(text) = bar::common(&prompt.candidates, prompt.input.value()) {
@@ -550,7 +548,7 @@ pub fn filter(model: &mut Model, text: &str) -> Vec<Effect> {
 
 /// Makes sure a row is known of and read: for screens that show one job.
 pub fn want_row(ctx: &mut Ctx<'_>, flock: &str, id: &shepard_model::JobId) {
-    ctx.data.rows.entry((flock.to_owned(), id.clone())).or_insert_with(Remote::default);
+    ctx.data.rows.entry((flock.to_owned(), id.clone())).or_default();
     ctx.effect(Effect::Load(Request::Job { flock: flock.to_owned(), id: id.clone() }));
 }
 

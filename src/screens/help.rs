@@ -38,7 +38,7 @@ fn group(model: &Model, scope: Scope, here: &[Scope]) -> Vec<Line> {
     let map = &model.session.keymap;
     let listed: Vec<Line> = map
         .listed(&[scope])
-        .filter_map(|(spec, keys)| {
+        .map(|(spec, keys)| {
             // A key that a nearer scope has taken means something else here.
             let keys: Vec<String> = keys
                 .iter()
@@ -46,7 +46,7 @@ fn group(model: &Model, scope: Scope, here: &[Scope]) -> Vec<Line> {
                 .map(ToString::to_string)
                 .collect();
             let keys = if keys.is_empty() { format!(":{}", spec.name) } else { keys.join("  ") };
-            Some(Line::Keys(keys, spec.help))
+            Line::Keys(keys, spec.help)
         })
         .collect();
     if listed.is_empty() {
