@@ -31,6 +31,7 @@ pub mod logs;
 pub mod new_flock;
 #[cfg(test)]
 pub(crate) mod testing;
+mod utc;
 
 /// News that reach every screen that is kept.
 #[derive(Debug)]

@@ -226,6 +226,20 @@ impl Behaviour for Logs {
         self.answered(ctx, ask, event);
     }
 
+    fn prompt_note(&self, _model: &Model, ask: Ask) -> (Option<(String, usize)>, String) {
+        match (ask, &self.search) {
+            // What is wrong is after the sign that makes it a pattern.
+            (Ask::Search, _) if self.bad_search.is_some() => {
+                (self.bad_search.clone().map(|said| (said, 1)), String::new())
+            }
+            (Ask::Search, Some(search)) => {
+                (None, format!("{} match", crate::ui::time::count(search.count() as u64)))
+            }
+            (Ask::Search, None) => (None, "plain text, or ~ and a pattern".to_owned()),
+            _ => (None, String::new()),
+        }
+    }
+
     fn subscriptions(&self, _data: &Data) -> Vec<Sub> {
         let Some(stream) = self.stream.clone() else { return Vec::new() };
         vec![Sub::Log { flock: self.flock.clone(), stream, minutes: self.minutes, again: self.again }]

@@ -1,9 +1,10 @@
-//! Times of log lines as they are written, and as a person types them. All of them are UTC: a flock's machines are
-//! in many places, and two people who speak of 14:05 must mean one moment.
+//! Times of log lines as they are written, and as a person types them. All of them are UTC.
 
 use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
+
+use crate::screens::utc;
 
 /// How much of the time stands before a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -29,16 +30,10 @@ impl Stamps {
 
     /// A time; always as long as [`Stamps::width`].
     pub(super) fn write(self, at_ms: i64) -> String {
-        let format = match self {
-            Self::Short => "%H:%M:%S",
-            Self::Full => "%Y-%m-%dT%H:%M:%S.%3fZ",
-            Self::Off => return String::new(),
-        };
-        match Timestamp::from_millisecond(at_ms) {
-            Ok(at) if (0..=9999).contains(&at.to_zoned(TimeZone::UTC).year()) => {
-                at.strftime(format).to_string()
-            }
-            _ => "?".repeat(self.width()),
+        match self {
+            Self::Short => utc::time(at_ms),
+            Self::Full => utc::full(at_ms),
+            Self::Off => String::new(),
         }
     }
 
