@@ -83,3 +83,59 @@ impl Source for Stream {
         tokio::time::sleep(if self.quiet > 40 { SELDOM } else { EVERY }).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::sync::Mutex;
+
+    use shepard_cloud::ports::LogPage;
+    use shepard_model::{LogLine, LogSource};
+
+    use super::*;
+
+    /// Pages to give, and where each was asked to begin.
+    #[derive(Default)]
+    struct Pages(Mutex<(VecDeque<(usize, bool)>, Vec<LogFrom>)>);
+
+    #[async_trait]
+    impl LogsPort for Pages {
+        async fn append(&self, _stream: &str, _lines: &[LogLine]) -> Result<(), CloudError> {
+            Ok(())
+        }
+        async fn read(&self, _stream: &str, from: &LogFrom, _limit: usize) -> Result<LogPage, CloudError> {
+            let mut inner = self.0.lock().expect("lock");
+            inner.1.push(from.clone());
+            let (count, more) = inner.0.pop_front().unwrap_or((0, false));
+            let line = LogLine { at_ms: 1, source: LogSource::Stdout, text: "line".to_owned() };
+            Ok(LogPage { lines: vec![line; count], next: inner.1.len().to_string(), more })
+        }
+    }
+
+    #[tokio::test]
+    async fn only_the_first_page_of_a_feed_says_that_it_begins_even_if_it_is_empty() {
+        let pages = Arc::new(Pages::default());
+        pages.0.lock().expect("lock").0 =
+            VecDeque::from([(0, true), (2, true), (1, false), (0, false), (3, false)]);
+        let mut feed = Stream::new("s".to_owned(), Arc::clone(&pages) as Arc<dyn LogsPort>, None);
+        let mut told = Vec::new();
+        for _ in 0..5 {
+            told.push(match feed.read().await.expect("read") {
+                Some(Msg::Log(change)) => Some((change.first, change.lines.len(), change.caught_up)),
+                _ => None,
+            });
+        }
+        assert_eq!(
+            told,
+            [
+                Some((true, 0, false)),
+                Some((false, 2, false)),
+                Some((false, 1, true)),
+                None,
+                Some((false, 3, true))
+            ]
+        );
+        let asked = &pages.0.lock().expect("lock").1;
+        assert_eq!(asked[..2], [LogFrom::Start, LogFrom::Token("1".to_owned())]);
+    }
+}
