@@ -436,9 +436,9 @@ fn reason(exited: Exited, last_words: Option<&str>) -> String {
             "the payload was killed (exit code 137): most likely it ran out of memory".to_owned()
         }
         Exited { code, .. } if (129..=192).contains(&code) => {
-            format!("the payload failed with exit code {code} (signal {})", code - 128)
+            format!("exit code {code} (signal {})", code - 128)
         }
-        Exited { code, .. } => format!("the payload failed with exit code {code}"),
+        Exited { code, .. } => format!("exit code {code}"),
     };
     match last_words {
         Some(words) => format!("{what}: {words}"),
@@ -462,7 +462,7 @@ mod tests {
         let itself = |code| Exited { code, cause: Cause::Itself };
         assert_eq!(
             reason(itself(3), Some("no such file")),
-            "the payload failed with exit code 3: no such file"
+            "exit code 3: no such file"
         );
         assert!(reason(itself(137), None).contains("out of memory"));
         assert!(reason(itself(139), None).ends_with("exit code 139 (signal 11)"));

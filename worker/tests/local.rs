@@ -89,7 +89,7 @@ async fn a_failed_job_leaves_its_log() {
     let local = Local::new().await;
     assert_eq!(local.run(&local.ports, &local.job, "echo why >&2; exit 7").await, Exit::PayloadFailed);
     let row = local.row().await;
-    assert_eq!(row.reason.as_deref(), Some("the payload failed with exit code 7: why"));
+    assert_eq!(row.reason.as_deref(), Some("exit code 7: why"));
     assert_eq!(local.keys("errors").await, [row.results[0].key.clone()]);
     let file = local.dir.bucket("errors").unwrap().join(&row.results[0].key);
     let mut zip = zip::ZipArchive::new(std::fs::File::open(file).unwrap()).unwrap();

@@ -151,7 +151,7 @@ async fn a_payload_that_fails_leaves_its_log_and_partial_outputs() {
     assert_eq!(flock.run(&job, script).await, Exit::PayloadFailed);
     let row = flock.row(&job);
     assert_eq!((row.outcome, row.exit_code), (Some(Outcome::Failed), Some(3)));
-    assert_eq!(row.reason.as_deref(), Some("the payload failed with exit code 3: no such genome"));
+    assert_eq!(row.reason.as_deref(), Some("exit code 3: no such genome"));
     let key = format!("t_error@{}_{}.zip", job.id, row.start_time_s.unwrap());
     assert_eq!(row.results, [ObjectRef::new("errors", key.clone())]);
     let left = flock.unzip("errors", &key);
