@@ -23,14 +23,25 @@ pub enum Scope {
     Job,
     /// The log of a job.
     Logs,
+    /// The journal.
+    Journal,
     /// Forms: keys that type go to the field.
     Form,
 }
 
 impl Scope {
     /// Every scope, in the order in which help shows them.
-    pub const ALL: [Self; 8] =
-        [Self::Global, Self::Table, Self::Text, Self::Flocks, Self::Jobs, Self::Job, Self::Logs, Self::Form];
+    pub const ALL: [Self; 9] = [
+        Self::Global,
+        Self::Table,
+        Self::Text,
+        Self::Flocks,
+        Self::Jobs,
+        Self::Job,
+        Self::Logs,
+        Self::Journal,
+        Self::Form,
+    ];
 
     /// Its title in help and in the docs.
     pub fn title(self) -> &'static str {
@@ -42,6 +53,7 @@ impl Scope {
             Self::Jobs => "Jobs",
             Self::Job => "One job",
             Self::Logs => "Logs",
+            Self::Journal => "Journal",
             Self::Form => "In a form",
         }
     }
@@ -190,8 +202,13 @@ actions! {
     LogAttempt = "log-attempt", Logs, ["tab"], "", "The log of the job's next attempt", Look;
     CopyLine = "copy-line", Logs, ["c"], "", "Copy the line under the cursor", Look;
 
-    NextField = "next-field", Form, ["tab", "down"], "next", "Complete what is typed, else the next field", Look;
+    JournalCopy = "journal-copy", Journal, ["c"], "copy", "Copy the command line that does the same", Look;
+
+    Complete = "complete", Form, ["tab"], "complete, next", "Complete what is typed; where there is nothing to complete, the next field", Look;
+    NextField = "next-field", Form, ["down"], "", "Next field", Look;
     PreviousField = "previous-field", Form, ["backtab", "up"], "", "Field before", Look;
+    FormPageDown = "form-page-down", Form, ["pgdn"], "", "A page down in what is shown below the fields", Look;
+    FormPageUp = "form-page-up", Form, ["pgup"], "", "A page up there", Look;
     Submit = "submit", Form, ["enter"], "go", "Do it", Look;
     Cancel = "cancel", Form, ["esc", "ctrl-c"], "cancel", "Leave the form; nothing is done", Look;
 }

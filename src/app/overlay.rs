@@ -31,6 +31,8 @@ pub enum Then {
     Quit,
     /// Do this.
     Run(Command),
+    /// Do this, and leave the form that asked: what it was for is under way.
+    RunAndLeave(Command),
 }
 
 /// A question. Cancel has the focus when it opens.

@@ -212,6 +212,12 @@ fn over(model: &mut Model, overlay: Overlay, key: Key) -> Vec<Effect> {
                     let op = model.ops.begin(command.clone(), model.now_ms);
                     vec![Effect::Run(op, command)]
                 }
+                Then::RunAndLeave(command) => {
+                    let op = model.ops.begin(command.clone(), model.now_ms);
+                    let mut effects = vec![Effect::Run(op, command)];
+                    effects.extend(went(model, Go::Done));
+                    effects
+                }
             },
         },
         Overlay::Help { top } => {
@@ -556,12 +562,17 @@ pub fn want_row(ctx: &mut Ctx<'_>, flock: &str, id: &shepard_model::JobId) {
 pub fn hints(model: &Model) -> Vec<(String, &'static str)> {
     let scopes = scopes(model);
     let map = &model.session.keymap;
+    let form = scopes.contains(&Scope::Form);
     let mut shown: Vec<(Action, String, &'static str)> = map
         .listed(&scopes)
         .filter(|(spec, _)| !spec.hint.is_empty() && (spec.reach == Reach::Look || map.allowed(spec.action)))
         .filter_map(|(spec, keys)| {
             // A key that a nearer scope has taken would be a lie.
             let key = keys.iter().find(|key| map.action(&scopes, **key) == Some(spec.action))?;
+            // So would one that types.
+            if form && key.typed().is_some() {
+                return None;
+            }
             Some((spec.action, key.to_string(), spec.hint))
         })
         .collect();
