@@ -21,6 +21,9 @@ use crate::ui::Look;
 
 pub mod batch;
 pub mod chrome;
+#[cfg(test)]
+mod drive;
+mod fields;
 pub mod flock;
 pub mod flocks;
 pub mod help;
@@ -29,6 +32,7 @@ pub mod jobs;
 pub mod journal;
 pub mod logs;
 pub mod new_flock;
+mod scroll;
 #[cfg(test)]
 pub(crate) mod testing;
 mod utc;
@@ -75,13 +79,13 @@ pub enum Screen {
     /// The list of flocks.
     Flocks(flocks::Flocks),
     /// The form for a new flock.
-    NewFlock(new_flock::NewFlock),
+    NewFlock(Box<new_flock::NewFlock>),
     /// Where a flock keeps its things.
     Flock(flock::Flock),
     /// The jobs of a flock.
     Jobs(Box<jobs::Jobs>),
     /// The form that batches a folder.
-    Batch(batch::Batch),
+    Batch(Box<batch::Batch>),
     /// One job.
     Job(job::Job),
     /// A job's log.
@@ -155,10 +159,10 @@ impl Screen {
     pub fn new(place: &Place) -> Self {
         match place {
             Place::Flocks => Self::Flocks(flocks::Flocks::default()),
-            Place::NewFlock => Self::NewFlock(new_flock::NewFlock::default()),
+            Place::NewFlock => Self::NewFlock(Box::default()),
             Place::Flock { flock } => Self::Flock(flock::Flock::new(flock)),
             Place::Jobs { flock } => Self::Jobs(Box::new(jobs::Jobs::new(flock))),
-            Place::Batch { flock } => Self::Batch(batch::Batch::new(flock)),
+            Place::Batch { flock } => Self::Batch(Box::new(batch::Batch::new(flock))),
             Place::Job { flock, id } => Self::Job(job::Job::new(flock, id)),
             Place::Logs { flock, id } => Self::Logs(Box::new(logs::Logs::new(flock, id))),
             Place::Journal => Self::Journal(journal::Journal::default()),
