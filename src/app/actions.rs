@@ -208,7 +208,7 @@ actions! {
     NextField = "next-field", Form, ["down"], "", "Next field", Look;
     PreviousField = "previous-field", Form, ["backtab", "up"], "", "Field before", Look;
     FormPageDown = "form-page-down", Form, ["pgdn"], "", "A page down in what is shown below the fields", Look;
-    FormPageUp = "form-page-up", Form, ["pgup"], "", "A page up there", Look;
+    FormPageUp = "form-page-up", Form, ["pgup"], "", "A page up in what is shown below the fields", Look;
     Submit = "submit", Form, ["enter"], "go", "Do it", Look;
     Cancel = "cancel", Form, ["esc", "ctrl-c"], "cancel", "Leave the form; nothing is done", Look;
 }
