@@ -96,7 +96,11 @@ mod tests {
 
     /// Pages to give, and where each was asked to begin.
     #[derive(Default)]
-    struct Pages(Mutex<(VecDeque<(usize, bool)>, Vec<LogFrom>)>);
+    struct Pages {
+        /// Lines, and whether more follow.
+        give: Mutex<VecDeque<(usize, bool)>>,
+        asked: Mutex<Vec<LogFrom>>,
+    }
 
     #[async_trait]
     impl LogsPort for Pages {
@@ -104,18 +108,18 @@ mod tests {
             Ok(())
         }
         async fn read(&self, _stream: &str, from: &LogFrom, _limit: usize) -> Result<LogPage, CloudError> {
-            let mut inner = self.0.lock().expect("lock");
-            inner.1.push(from.clone());
-            let (count, more) = inner.0.pop_front().unwrap_or((0, false));
+            let mut asked = self.asked.lock().expect("lock");
+            asked.push(from.clone());
+            let (count, more) = self.give.lock().expect("lock").pop_front().unwrap_or((0, false));
             let line = LogLine { at_ms: 1, source: LogSource::Stdout, text: "line".to_owned() };
-            Ok(LogPage { lines: vec![line; count], next: inner.1.len().to_string(), more })
+            Ok(LogPage { lines: vec![line; count], next: asked.len().to_string(), more })
         }
     }
 
     #[tokio::test]
     async fn only_the_first_page_of_a_feed_says_that_it_begins_even_if_it_is_empty() {
         let pages = Arc::new(Pages::default());
-        pages.0.lock().expect("lock").0 =
+        *pages.give.lock().expect("lock") =
             VecDeque::from([(0, true), (2, true), (1, false), (0, false), (3, false)]);
         let mut feed = Stream::new("s".to_owned(), Arc::clone(&pages) as Arc<dyn LogsPort>, None);
         let mut told = Vec::new();
@@ -135,7 +139,7 @@ mod tests {
                 Some((false, 3, true))
             ]
         );
-        let asked = &pages.0.lock().expect("lock").1;
+        let asked = pages.asked.lock().expect("lock");
         assert_eq!(asked[..2], [LogFrom::Start, LogFrom::Token("1".to_owned())]);
     }
 }

@@ -40,6 +40,13 @@ pub fn retrieve<T: ToString>(flock: &str, to: &Path, ids: &[T]) -> Vec<String> {
     line
 }
 
+/// `shepard logs`, of the job that a stream belongs to.
+pub fn logs(flock: &str, stream: &str) -> Vec<String> {
+    // A stream is named after its job, its run and its attempt.
+    let job = stream.rsplitn(3, '-').last().unwrap_or(stream);
+    line(&["logs", "--flock", flock, job])
+}
+
 /// `shepard local create`.
 pub fn create(request: &Create) -> Vec<String> {
     let mut line = line(&["local", "create", &request.name]);
@@ -87,6 +94,7 @@ mod tests {
             on_jobs("terminate", "f", &["x", "y"]),
             on_jobs("retry", "f", &["x"]),
             retrieve("f", Path::new("to"), &["x"]),
+            logs("f", "x-1-1"),
             create(&request),
             local("start", "f"),
             local("rm", "f"),

@@ -21,7 +21,7 @@ use crate::config::Config;
 use crate::feeds::blocking;
 use crate::operations::journal::{Journal, who};
 use crate::operations::retrieve::{self, Fate};
-use crate::operations::{OperationError, batch, flocks, jobs, logs, preflight};
+use crate::operations::{OperationError, batch, equivalent, flocks, jobs, logs, preflight};
 
 /// How often progress is told.
 const EVERY: Duration = Duration::from_millis(200);
@@ -117,10 +117,8 @@ impl Carrier {
                     path: Some(path),
                 })
             }
-            Command::CreateFlock { name, command, quick_deploy, max_jobs } => {
-                let quick_deploy = quick_deploy.as_deref().map(expanded);
-                let request =
-                    flocks::Create { name, command, quick_deploy, max_jobs, ..flocks::Create::default() };
+            Command::CreateFlock { .. } => {
+                let request = create_request(&command);
                 let dir = flocks::create(&self.home, &request).await?;
                 Ok(plain(format!("created the flock {}", dir.name())))
             }
@@ -159,11 +157,12 @@ impl Carrier {
         let request = preflight::Request { path: expanded(path), tag, ..preflight::Request::default() };
         let plan = blocking(move || preflight::examine(&request)).await?;
         let total = plan.accepted().count() as u64;
-        flocks::start(&dir).await?;
         let progress = Arc::new(batch::Progress::default());
         let ports = open.ports();
         let now = || (progress.uploaded_jobs.load(Relaxed), total, "jobs uploaded");
         let report = tell.while_running(now, batch::batch(&ports, plan, &self.scratch, &progress)).await?;
+        // After the upload, so that a supervisor about to stop for idleness finds it; and also after half of one.
+        flocks::start(&dir).await?;
         let sent = report.jobs.iter().filter(|job| job.id.is_some()).count();
         let failed: Vec<(String, String)> = report
             .jobs
@@ -241,59 +240,52 @@ fn said(verb: &str, done: &[jobs::Done]) -> Done {
     Done { text: format!("{} {verb}{rest}", count(accepted)), failed, path: None }
 }
 
-/// For the journal: what is done, to which flock, to what in it, and as a command line.
+/// For the journal: what is done, to which flock, to what in it, and the command line that does the same.
 fn described(command: &Command) -> (&'static str, String, Vec<String>, Vec<String>) {
-    let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
-    let ids = |ids: &[JobId]| ids.iter().map(|id| id.as_str().to_owned()).collect::<Vec<_>>();
+    let texts = |ids: &[JobId]| ids.iter().map(ToString::to_string).collect::<Vec<_>>();
     match command {
         Command::Batch { flock, path, tag } => {
-            let mut argv = words(&["shepard", "batch", "--flock", flock, "--path", path]);
-            if let Some(tag) = tag {
-                argv.extend(words(&["--tag", tag]));
-            }
-            ("batch", flock.clone(), vec![path.clone()], argv)
+            let path = expanded(path);
+            let line = equivalent::batch(flock, &path, tag.as_deref());
+            ("batch", flock.clone(), vec![path.display().to_string()], line)
         }
-        Command::Terminate { flock, ids: jobs } => {
-            let argv = [words(&["shepard", "terminate", "--flock", flock, "--yes"]), ids(jobs)].concat();
-            ("terminate", flock.clone(), ids(jobs), argv)
+        Command::Terminate { flock, ids } => {
+            ("terminate", flock.clone(), texts(ids), equivalent::on_jobs("terminate", flock, ids))
         }
-        Command::Retry { flock, ids: jobs } => {
-            let argv = [words(&["shepard", "retry", "--flock", flock]), ids(jobs)].concat();
-            ("retry", flock.clone(), ids(jobs), argv)
+        Command::Retry { flock, ids } => {
+            ("retry", flock.clone(), texts(ids), equivalent::on_jobs("retry", flock, ids))
         }
-        Command::Retrieve { flock, ids: jobs, to } => {
-            let mut argv = words(&["shepard", "retrieve", "--flock", flock, "--to", to]);
-            for id in jobs {
-                argv.extend(words(&["--job", id.as_str()]));
-            }
-            ("retrieve", flock.clone(), ids(jobs), argv)
+        Command::Retrieve { flock, ids, to } => {
+            ("retrieve", flock.clone(), texts(ids), equivalent::retrieve(flock, &expanded(to), ids))
         }
         Command::SaveLog { flock, stream, to } => {
-            let job = stream.split('-').next().unwrap_or(stream);
-            let argv = words(&["shepard", "logs", "--flock", flock, job]);
-            ("save log", flock.clone(), vec![to.clone()], argv)
+            ("save log", flock.clone(), vec![to.clone()], equivalent::logs(flock, stream))
         }
-        Command::CreateFlock { name, command, quick_deploy, max_jobs } => {
-            let mut argv = words(&["shepard", "local", "create", name]);
-            if let Some(command) = command {
-                argv.extend(words(&["--command", command]));
-            }
-            if let Some(folder) = quick_deploy {
-                argv.extend(words(&["--quick-deploy", folder]));
-            }
-            if let Some(max_jobs) = max_jobs {
-                argv.extend(words(&["--max-jobs", &max_jobs.to_string()]));
-            }
-            ("local create", name.clone(), Vec::new(), argv)
+        Command::CreateFlock { name, .. } => {
+            ("local create", name.clone(), Vec::new(), equivalent::create(&create_request(command)))
         }
         Command::StartFlock { flock } => {
-            ("local start", flock.clone(), Vec::new(), words(&["shepard", "local", "start", flock]))
+            ("local start", flock.clone(), Vec::new(), equivalent::local("start", flock))
         }
         Command::StopFlock { flock } => {
-            ("local stop", flock.clone(), Vec::new(), words(&["shepard", "local", "stop", flock]))
+            ("local stop", flock.clone(), Vec::new(), equivalent::local("stop", flock))
         }
         Command::RemoveFlock { flock } => {
-            ("local rm", flock.clone(), Vec::new(), words(&["shepard", "local", "rm", flock, "--yes", flock]))
+            ("local rm", flock.clone(), Vec::new(), equivalent::local("rm", flock))
         }
+    }
+}
+
+/// What the operation is asked for by the form for a new flock; the default for any other command.
+fn create_request(command: &Command) -> flocks::Create {
+    let Command::CreateFlock { name, command, quick_deploy, max_jobs } = command else {
+        return flocks::Create::default();
+    };
+    flocks::Create {
+        name: name.clone(),
+        command: command.clone(),
+        quick_deploy: quick_deploy.as_deref().map(expanded),
+        max_jobs: *max_jobs,
+        ..flocks::Create::default()
     }
 }

@@ -14,7 +14,7 @@ use crate::app::remote::{Problem, ProblemKind};
 use crate::config::Config;
 use crate::feeds::{self, blocking};
 use crate::operations::journal::Journal;
-use crate::operations::{Class, OperationError, preflight};
+use crate::operations::{Class, OperationError, flocks, preflight};
 
 /// Entries of the journal that are shown.
 const JOURNAL: usize = 1_000;
@@ -58,9 +58,8 @@ impl Reader {
                 let entries = entries.map(|entries| entries.into_iter().rev().map(row).collect());
                 Loaded::Journal(entries.map_err(|error| problem(&error)))
             }
-            Request::Preflight { flock: _, path } => {
-                let request = preflight::Request { path: expanded(&path), ..preflight::Request::default() };
-                let plan = blocking(move || preflight::examine(&request)).await;
+            Request::Preflight { flock, path } => {
+                let plan = self.examined(&flock, &path).await;
                 Loaded::Preflight { path, report: plan.map(report).map_err(|error| problem(&error)) }
             }
             Request::Paths { text } => {
@@ -69,6 +68,15 @@ impl Reader {
                 Loaded::Paths { text, candidates }
             }
         })
+    }
+
+    async fn examined(&self, flock: &str, path: &str) -> Result<preflight::Plan, OperationError> {
+        let request = preflight::Request { path: expanded(path), ..preflight::Request::default() };
+        let mut plan = blocking(move || preflight::examine(&request)).await?;
+        let dir = flocks::find(&self.home, flock)?;
+        let open = blocking(move || LocalFlock::open(&dir)).await?;
+        preflight::against_flock(&mut plan, &open.ports(), open.settings()).await?;
+        Ok(plan)
     }
 
     async fn row(&self, flock: &str, id: &JobId) -> Result<Option<JobRow>, CloudError> {

@@ -460,10 +460,7 @@ mod tests {
     #[test]
     fn reasons_say_what_happened() {
         let itself = |code| Exited { code, cause: Cause::Itself };
-        assert_eq!(
-            reason(itself(3), Some("no such file")),
-            "exit code 3: no such file"
-        );
+        assert_eq!(reason(itself(3), Some("no such file")), "exit code 3: no such file");
         assert!(reason(itself(137), None).contains("out of memory"));
         assert!(reason(itself(139), None).ends_with("exit code 139 (signal 11)"));
         let late = Exited { code: 143, cause: Cause::TimedOut(5) };
