@@ -1,6 +1,6 @@
 //! The functional core of the console: plain data in, plain data out.
 //!
-//! Every input is a [`Msg`]; [`update`] changes the [`Model`] and says what has to be done outside as a list of
+//! Every input is a [`Msg`]; [`update()`] changes the [`Model`] and says what has to be done outside as a list of
 //! [`Effect`]s; a frame is a function of `&Model`. Nothing here reads a clock, touches a file, waits for
 //! anything or knows how a terminal is drawn on. That is what makes a whole session replayable, and every key
 //! script a test.

@@ -74,7 +74,7 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
             let now_ms = model.now_ms;
             match &result {
                 Ok(done) => {
-                    model.ops.say(!done.failed.is_empty(), done.text.clone(), now_ms);
+                    model.ops.say(false, done.text.clone(), now_ms);
                     for (target, why) in done.failed.iter().take(2) {
                         model.ops.say(true, format!("{target}: {why}"), now_ms);
                     }

@@ -3,7 +3,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`launch`] | what other processes ask for: start it, stop it, is it there |
-//! | [`supervise`] | the supervisor process: its lock, its tasks, when it ends |
+//! | [`mod@supervise`] | the supervisor process: its lock, its tasks, when it ends |
 //! | [`inbox`], [`arrivals`] | uploads, and what the system tells of the inputs folder |
 //! | [`pump`] | the scheduler core on the queue; reconciling |
 //! | [`compute`], [`attempt`] | which attempts run; one attempt from start to record |

@@ -2,10 +2,10 @@
 //!
 //! | task | does | ends |
 //! |---|---|---|
-//! | [`inbox`](super::inbox) | announces uploads to the queue | at `stop` |
-//! | [`pump`](super::pump) | lets the scheduler core handle the queue; beside it reconciles and forgets | at `stop` |
+//! | [`inbox`] | announces uploads to the queue | at `stop` |
+//! | [`pump`] | lets the scheduler core handle the queue; beside it reconciles and forgets | at `stop` |
 //! | [`watch`](super::wake::watch) | wakes the two below when the database changes | at `stop` |
-//! | [`compute`](super::compute) | starts workers, adopts the ones of a dead supervisor, follows them to their end | at `stop`, with its attempts |
+//! | [`compute`] | starts workers, adopts the ones of a dead supervisor, follows them to their end | at `stop`, with its attempts |
 //!
 //! Nothing is kept in memory that a `kill -9` could lose: what was announced, what is queued, which attempt is
 //! whose are all in the flock's database, and what lives is asked of the locks.

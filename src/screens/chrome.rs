@@ -32,7 +32,10 @@ pub fn draw(model: &Model, look: &Look, frame: &mut Frame<'_>) {
     }
     let buf = frame.buffer_mut();
     footer(model, look, parts.footer, buf);
-    toasts(model, look, parts.body, buf);
+    // The completions of an open bar lie where the messages would be.
+    if !with_bar {
+        toasts(model, look, parts.body, buf);
+    }
     let cursor = match (&model.overlay, parts.bar) {
         (Some(Overlay::Bar(bar)), Some(line)) => command_bar(bar, look, line, parts.body, buf),
         (Some(Overlay::Prompt(prompt)), Some(line)) => prompted(model, prompt, look, line, parts.body, buf),

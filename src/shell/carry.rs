@@ -204,9 +204,11 @@ impl Carrier {
         let path = to.display().to_string();
         let text = match (fetched, current) {
             (0, 0) => format!("no results yet; nothing was written to {path}"),
-            (0, current) => format!("{current} files are in {path} already"),
-            (fetched, 0) => format!("{fetched} files fetched to {path}"),
-            (fetched, current) => format!("{fetched} files fetched to {path}, {current} were there already"),
+            (0, current) => format!("nothing new: {} in {path} already", files(current)),
+            (fetched, 0) => format!("{} fetched to {path}", files(fetched)),
+            (fetched, current) => {
+                format!("{} fetched to {path}, {current} were there already", files(fetched))
+            }
         };
         Ok(Done { text, failed, path: Some(path) })
     }
@@ -228,6 +230,10 @@ fn plain(text: String) -> Done {
 
 fn count(jobs: usize) -> String {
     if jobs == 1 { "1 job".to_owned() } else { format!("{jobs} jobs") }
+}
+
+fn files(files: usize) -> String {
+    if files == 1 { "1 file".to_owned() } else { format!("{files} files") }
 }
 
 fn said(verb: &str, done: &[jobs::Done]) -> Done {

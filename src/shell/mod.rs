@@ -1,6 +1,6 @@
 //! The shell around the core: the terminal, the loop, and the effects.
 //!
-//! Here is everything the core does not know: tokio, files, the clock, signals. The loop ([`run`]) takes input
+//! Here is everything the core does not know: tokio, files, the clock, signals. The loop ([`run()`]) takes input
 //! first, draws when something changed and a frame is due, then takes a batch of news. Nothing between a key and
 //! its frame waits for anything.
 

@@ -1,6 +1,6 @@
 //! What runs one attempt of one job, over the ports alone.
 //!
-//! The local flock's worker process and the worker image of a flock on AWS call the same [`run`]: claim the row,
+//! The local flock's worker process and the worker image of a flock on AWS call the same [`run()`]: claim the row,
 //! fetch the input, the quick-deploy code and the secrets, run the payload, put its outputs or what is left of a
 //! failure, tidy up, write the final row.
 //!

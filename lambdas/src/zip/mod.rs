@@ -3,7 +3,7 @@
 //! One suffix GET of 64 KiB and 98 bytes holds the longest archive comment, the end records of both kinds and,
 //! mostly, the directory and a small `inputs.txt` too. A large directory is walked in chunks and never held
 //! whole, so an archive of any size costs the same few megabytes. The functions of [`records`], [`ending`],
-//! [`walk`] and [`content`] are pure: bytes in, facts or a [`ZipProblem`] out.
+//! [`mod@walk`] and [`mod@content`] are pure: bytes in, facts or a [`ZipProblem`] out.
 //!
 //! It never lists, extracts or trusts anything but that one entry, never reads more than [`MAX_READ`] bytes of
 //! an archive, and never inflates past the size that `inputs.txt` may have.
