@@ -10,7 +10,7 @@ use super::effect::{Effect, Request};
 use super::key::{Code, Key};
 use super::model::{Ctx, Go, Model};
 use super::msg::{JobsChange, Loaded, Mouse, MouseKind, Msg};
-use super::nav::Place;
+use super::nav::{Nav, Place};
 use super::overlay::{Answer, Ask, Bar, Dialog, Menu, Overlay, Prompt, Then, edit, paste};
 use crate::screens::{Behaviour as _, News, PromptEvent, Screen};
 
@@ -481,40 +481,9 @@ fn tell(model: &mut Model, news: &News<'_>) -> Vec<Effect> {
     with_screens(model, |screen, ctx, _| screen.told(ctx, news))
 }
 
-fn with_screens(model: &mut Model, mut f: impl FnMut(&mut Screen, &mut Ctx<'_>, &Place)) -> Vec<Effect> {
-    let current = model.nav.place().clone();
-    let mut effects = Vec::new();
-    let mut gone = None;
-    for (place, screen) in model.nav.screens_mut() {
-        let mut ctx = Ctx {
-            now_ms: model.now_ms,
-            size: model.size,
-            session: &model.session,
-            data: &mut model.data,
-            ops: &mut model.ops,
-            overlay: &mut model.overlay,
-            go: None,
-            effects: Vec::new(),
-        };
-        f(screen, &mut ctx, place);
-        effects.append(&mut ctx.effects);
-        // Only the screen that is looked at may take the person elsewhere.
-        if *place == current {
-            gone = ctx.go.take();
-        }
-    }
-    effects.extend(gone.map(|to| went(model, to)).unwrap_or_default());
-    effects
-}
-
-fn with_screen<T>(
-    model: &mut Model,
-    f: impl FnOnce(&mut Screen, &mut Ctx<'_>) -> T,
-) -> (Option<T>, Vec<Effect>) {
-    let Some(screen) = model.nav.screen_mut() else { return (None, Vec::new()) };
-    // The screen is lent out while it handles: what it may touch besides itself is the context.
-    let mut lent = std::mem::replace(screen, Screen::Empty);
-    let mut ctx = Ctx {
+/// Parts a model into its places and what a screen may touch besides itself.
+fn lend(model: &mut Model) -> (&mut Nav, Ctx<'_>) {
+    let ctx = Ctx {
         now_ms: model.now_ms,
         size: model.size,
         session: &model.session,
@@ -524,12 +493,35 @@ fn with_screen<T>(
         go: None,
         effects: Vec::new(),
     };
-    let value = f(&mut lent, &mut ctx);
-    let (mut effects, to) = (std::mem::take(&mut ctx.effects), ctx.go.take());
-    if let Some(screen) = model.nav.screen_mut() {
-        *screen = lent;
+    (&mut model.nav, ctx)
+}
+
+fn with_screens(model: &mut Model, mut f: impl FnMut(&mut Screen, &mut Ctx<'_>, &Place)) -> Vec<Effect> {
+    let (nav, mut ctx) = lend(model);
+    let current = nav.place().clone();
+    let mut gone = None;
+    for (place, screen) in nav.screens_mut() {
+        f(screen, &mut ctx, place);
+        let to = ctx.go.take();
+        // Only the screen that is looked at may take the person elsewhere.
+        if *place == current {
+            gone = to;
+        }
     }
-    effects.extend(to.map(|to| went(model, to)).unwrap_or_default());
+    let mut effects = ctx.effects;
+    effects.extend(gone.map(|to| went(model, to)).unwrap_or_default());
+    effects
+}
+
+fn with_screen<T>(
+    model: &mut Model,
+    f: impl FnOnce(&mut Screen, &mut Ctx<'_>) -> T,
+) -> (Option<T>, Vec<Effect>) {
+    let (nav, mut ctx) = lend(model);
+    let Some(screen) = nav.screen_mut() else { return (None, Vec::new()) };
+    let value = f(screen, &mut ctx);
+    let Ctx { mut effects, go, .. } = ctx;
+    effects.extend(go.map(|to| went(model, to)).unwrap_or_default());
     (Some(value), effects)
 }
 

@@ -74,8 +74,6 @@ pub enum PromptEvent {
 /// The screen of a place.
 #[derive(Debug)]
 pub enum Screen {
-    /// Nothing: what stands in while the real one handles something.
-    Empty,
     /// The list of flocks.
     Flocks(flocks::Flocks),
     /// The form for a new flock.
@@ -94,11 +92,10 @@ pub enum Screen {
     Journal(journal::Journal),
 }
 
-/// Sends a call to the screen that is there, with a value for none.
+/// Sends a call to the screen that is there.
 macro_rules! each {
-    ($self:expr, $screen:ident => $call:expr, $empty:expr) => {
+    ($self:expr, $screen:ident => $call:expr) => {
         match $self {
-            Screen::Empty => $empty,
             Screen::Flocks($screen) => $call,
             Screen::NewFlock($screen) => $call,
             Screen::Flock($screen) => $call,
@@ -172,46 +169,46 @@ impl Screen {
 
 impl Behaviour for Screen {
     fn scopes(&self) -> &'static [Scope] {
-        each!(self, screen => screen.scopes(), &[])
+        each!(self, screen => screen.scopes())
     }
     fn act(&mut self, ctx: &mut Ctx<'_>, action: Action) -> bool {
-        each!(self, screen => screen.act(ctx, action), false)
+        each!(self, screen => screen.act(ctx, action))
     }
     fn draw(&self, model: &Model, look: &Look, frame: &mut Frame<'_>, area: Rect) {
-        each!(self, screen => screen.draw(model, look, frame, area), ());
+        each!(self, screen => screen.draw(model, look, frame, area));
     }
     fn enter(&mut self, ctx: &mut Ctx<'_>) {
-        each!(self, screen => screen.enter(ctx), ());
+        each!(self, screen => screen.enter(ctx));
     }
     fn told(&mut self, ctx: &mut Ctx<'_>, news: &News<'_>) {
-        each!(self, screen => screen.told(ctx, news), ());
+        each!(self, screen => screen.told(ctx, news));
     }
     fn typed(&mut self, ctx: &mut Ctx<'_>, key: Key) -> bool {
-        each!(self, screen => screen.typed(ctx, key), false)
+        each!(self, screen => screen.typed(ctx, key))
     }
     fn pasted(&mut self, ctx: &mut Ctx<'_>, text: &str) {
-        each!(self, screen => screen.pasted(ctx, text), ());
+        each!(self, screen => screen.pasted(ctx, text));
     }
     fn clicked(&mut self, ctx: &mut Ctx<'_>, x: u16, y: u16) {
-        each!(self, screen => screen.clicked(ctx, x, y), ());
+        each!(self, screen => screen.clicked(ctx, x, y));
     }
     fn prompted(&mut self, ctx: &mut Ctx<'_>, ask: Ask, event: &PromptEvent) {
-        each!(self, screen => screen.prompted(ctx, ask, event), ());
+        each!(self, screen => screen.prompted(ctx, ask, event));
     }
     fn prompt_note(&self, model: &Model, ask: Ask) -> (Option<(String, usize)>, String) {
-        each!(self, screen => screen.prompt_note(model, ask), (None, String::new()))
+        each!(self, screen => screen.prompt_note(model, ask))
     }
     fn arranged(&mut self, ctx: &mut Ctx<'_>, result: &ViewResult) {
-        each!(self, screen => screen.arranged(ctx, result), ());
+        each!(self, screen => screen.arranged(ctx, result));
     }
     fn subscriptions(&self, data: &Data) -> Vec<Sub> {
-        each!(self, screen => screen.subscriptions(data), Vec::new())
+        each!(self, screen => screen.subscriptions(data))
     }
     fn moves(&self, data: &Data) -> bool {
-        each!(self, screen => screen.moves(data), false)
+        each!(self, screen => screen.moves(data))
     }
     fn note(&self, model: &Model) -> String {
-        each!(self, screen => screen.note(model), String::new())
+        each!(self, screen => screen.note(model))
     }
 }
 
