@@ -193,7 +193,14 @@ impl View {
         }
         // A row that was there before anything else in the batch happened to it comes first of its kind.
         touched.sort_by_key(|touch| (touch.index, touch.new));
-        touched.dedup_by_key(|touch| touch.index);
+        touched.dedup_by(|later, first| {
+            let same = later.index == first.index;
+            if same {
+                // A row that changed twice in a batch lies where neither of its changes alone would put it.
+                first.fields = first.fields.or(later.fields);
+            }
+            same
+        });
         let old: Vec<Touch> = touched.iter().filter(|touch| !touch.new).copied().collect();
         let indexes = |touches: &[Touch]| touches.iter().map(|touch| touch.index).collect::<Vec<_>>();
         if old.iter().any(|touch| touch.fields.touches(by_sort)) {
