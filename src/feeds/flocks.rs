@@ -104,7 +104,7 @@ fn payload(settings: &Settings) -> String {
     match (&settings.command, &settings.quick_deploy) {
         (Some(argv), _) => argv.join(" "),
         (None, Some(folder)) => format!("{folder}/run.sh"),
-        (None, None) => "run.sh of the job's own folder".to_owned(),
+        (None, None) => "what each job names".to_owned(),
     }
 }
 

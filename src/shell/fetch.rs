@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use shepard_cloud::CloudError;
 use shepard_cloud::local::{Home, LocalFlock};
@@ -18,6 +19,9 @@ use crate::operations::{Class, OperationError, flocks, preflight};
 
 /// Entries of the journal that are shown.
 const JOURNAL: usize = 1_000;
+/// How long a path rests before the folder is looked at. A newer request drops one that still waits, so a path that
+/// is only typed through costs nothing.
+const REST: Duration = Duration::from_millis(150);
 /// Most ways to go on with a path.
 const PATHS: usize = 200;
 
@@ -59,6 +63,7 @@ impl Reader {
                 Loaded::Journal(entries.map_err(|error| problem(&error)))
             }
             Request::Preflight { flock, path } => {
+                tokio::time::sleep(REST).await;
                 let plan = self.examined(&flock, &path).await;
                 Loaded::Preflight { path, report: plan.map(report).map_err(|error| problem(&error)) }
             }
