@@ -164,6 +164,7 @@ actions! {
     JobsLogs = "logs", Jobs, ["l"], "logs", "The job's log", Look;
     JobsDescribe = "describe", Jobs, ["d"], "", "The job's timeline, attempts and environment", Look;
     JobsBatch = "batch", Jobs, ["b"], "batch", "Batch a folder into this flock", Change;
+    JobsStart = "start-stop", Jobs, ["z"], "", "Start the flock's supervisor, or stop it", Change;
     JobsRetry = "retry", Jobs, ["R"], "retry", "Run the job, or the marked ones, again", Change;
     JobsTerminate = "terminate", Jobs, ["X"], "terminate", "Stop the job, or the marked ones (asks)", Danger;
     JobsOutputs = "outputs", Jobs, ["o"], "results", "Fetch the results into a folder", Look;

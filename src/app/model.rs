@@ -136,6 +136,9 @@ pub struct Model {
     pub ops: Ops,
     /// The mouse is ours.
     pub mouse: bool,
+    /// The flocks that were started because an upload lay there, until they run or it is gone: one that does not
+    /// start is not started again and again.
+    pub roused: std::collections::BTreeSet<String>,
     /// When Ctrl-C was last pressed with nothing to cancel.
     pub interrupted_ms: Option<i64>,
 }
@@ -152,6 +155,7 @@ impl Model {
             overlay: None,
             ops: Ops::default(),
             mouse: false,
+            roused: std::collections::BTreeSet::new(),
             interrupted_ms: None,
         }
     }

@@ -112,6 +112,9 @@ pub struct FlockRow {
     pub payload: String,
     /// Its folders and files, by what they are for.
     pub places: Vec<(String, String)>,
+    /// An upload lies in its inputs folder that nobody has taken up, and nobody looks after the flock.
+    #[serde(default)]
+    pub unseen: bool,
     /// Why it cannot be read, if it cannot.
     pub problem: Option<String>,
 }

@@ -6,10 +6,10 @@
 
 use super::actions::{Action, Reach, Scope};
 use super::bar;
-use super::effect::{Effect, Request};
+use super::effect::{Command, Effect, Request};
 use super::key::{Code, Key};
 use super::model::{Ctx, Go, Model};
-use super::msg::{JobsChange, Loaded, Mouse, MouseKind, Msg};
+use super::msg::{FlockRow, JobsChange, Loaded, Mouse, MouseKind, Msg};
 use super::nav::{Nav, Place};
 use super::overlay::{Answer, Ask, Bar, Dialog, Menu, Overlay, Prompt, Then, edit, paste};
 use crate::screens::{Behaviour as _, News, PromptEvent, Screen};
@@ -40,9 +40,11 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
                 let ended = flock.counts[3..].iter().sum();
                 model.data.history.entry(flock.name.clone()).or_default().take(ended, model.now_ms);
             }
+            let mut effects = rouse(model, &flocks);
             let now_ms = model.now_ms;
             model.data.flocks.take(Ok(flocks), now_ms);
-            tell(model, &News::Flocks)
+            effects.extend(tell(model, &News::Flocks));
+            effects
         }
         Msg::Jobs(change) => jobs_changed(model, &change),
         Msg::Log(change) => tell(model, &News::Log(&change)),
@@ -83,7 +85,7 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
                     model.ops.say(true, format!("{}: {}", op.command.title(), problem.text), now_ms);
                 }
             }
-            if let (super::effect::Command::RemoveFlock { flock }, Ok(_)) = (&op.command, &result) {
+            if let (Command::RemoveFlock { flock }, Ok(_)) = (&op.command, &result) {
                 model.nav.forget_flock(flock);
                 model.data.jobs.remove(flock);
                 model.data.rows.retain(|(name, _), _| name != flock);
@@ -98,6 +100,23 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
             Vec::new()
         }
     }
+}
+
+/// Starts the flocks into whose inputs folder somebody has put something while nobody looked after them.
+fn rouse(model: &mut Model, flocks: &[FlockRow]) -> Vec<Effect> {
+    model.roused.retain(|name| flocks.iter().any(|flock| flock.name == *name && flock.unseen));
+    if model.session.read_only {
+        return Vec::new();
+    }
+    let mut effects = Vec::new();
+    for flock in flocks.iter().filter(|flock| flock.unseen) {
+        if model.roused.insert(flock.name.clone()) {
+            let command = Command::StartFlock { flock: flock.name.clone() };
+            let op = model.ops.begin(command.clone(), model.now_ms);
+            effects.push(Effect::Run(op, command));
+        }
+    }
+    effects
 }
 
 /// Does an action, wherever it came from: a key, the menu, the command bar.

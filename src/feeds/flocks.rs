@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::os::unix::fs::MetadataExt as _;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use futures_util::future::select_all;
@@ -34,6 +34,8 @@ struct Open {
     flock: LocalFlock,
     watch: Watch,
     inode: u64,
+    /// When the inputs folder had last changed when it was looked through, and what was found.
+    looked: Option<(SystemTime, bool)>,
 }
 
 impl Flocks {
@@ -72,15 +74,18 @@ impl Flocks {
                     flock,
                     watch: Watch::new(&at),
                     inode: inode(&at).unwrap_or_default(),
+                    looked: None,
                 })
             });
             self.open.insert(dir.name().to_owned(), open.await?);
         }
-        let Some(Open { flock, .. }) = self.open.get(dir.name()) else { return Ok(FlockRow::default()) };
+        let Some(open) = self.open.get_mut(dir.name()) else { return Ok(FlockRow::default()) };
+        let (running, pid) = local::looked_after(dir);
+        let unseen = !running && open.unseen(dir).await?;
+        let flock = &open.flock;
         let counts = flock.counts().await?;
         let depth = flock.ports().queue.depth().await?;
         let settings = flock.settings();
-        let (running, pid) = local::looked_after(dir);
         Ok(FlockRow {
             name: dir.name().to_owned(),
             running,
@@ -91,8 +96,35 @@ impl Flocks {
             max_jobs: settings.max_jobs,
             payload: payload(settings),
             places: places(dir),
+            unseen,
             problem: None,
         })
+    }
+}
+
+impl Open {
+    /// Whether the inputs folder holds an upload that was never taken up. Looks through it only when the folder has
+    /// changed since the last look, because it may hold very many.
+    async fn unseen(&mut self, dir: &FlockDir) -> Result<bool, CloudError> {
+        let inputs = dir.bucket("inputs")?;
+        let Ok(changed) = super::blocking(move || std::fs::metadata(inputs)?.modified()).await else {
+            return Ok(false);
+        };
+        if let Some((_, unseen)) = self.looked.filter(|(at, _)| *at == changed) {
+            return Ok(unseen);
+        }
+        let ports = self.flock.ports();
+        let (mut from, mut unseen) = (None, false);
+        loop {
+            let page = ports.objects.list(&ports.buckets.inputs, "", from.as_deref()).await?;
+            unseen |= self.flock.inbox().any_new(&page.items).await?;
+            from = page.next;
+            if unseen || from.is_none() {
+                break;
+            }
+        }
+        self.looked = Some((changed, unseen));
+        Ok(unseen)
     }
 }
 

@@ -100,6 +100,18 @@ impl Flocks {
     }
 }
 
+/// Starts the supervisor of a flock, or asks whether to stop the one that runs.
+pub(super) fn start_or_stop(ctx: &mut Ctx<'_>, flock: &str) {
+    let name = flock.to_owned();
+    if ctx.data.flock(flock).is_some_and(|flock| flock.running) {
+        let lines = vec!["Jobs that run go on; what waits stays and goes on with the next start.".to_owned()];
+        let then = Then::Run(Command::StopFlock { flock: name });
+        ctx.ask(Dialog::ask(format!("Stop the supervisor of {flock}?"), lines, "Stop", then));
+    } else {
+        ctx.run(Command::StartFlock { flock: name });
+    }
+}
+
 impl Behaviour for Flocks {
     fn scopes(&self) -> &'static [Scope] {
         &[Scope::Flocks, Scope::Table]
@@ -147,15 +159,7 @@ impl Behaviour for Flocks {
                     Action::Open => ctx.go(Place::Jobs { flock: name }),
                     Action::FlockDescribe => ctx.go(Place::Flock { flock: name }),
                     Action::FlockBatch => ctx.go(Place::Batch { flock: name }),
-                    Action::FlockStart if flock.running => {
-                        let lines = vec![
-                            "Jobs that run go on; what waits stays and goes on with the next start."
-                                .to_owned(),
-                        ];
-                        let then = Then::Run(Command::StopFlock { flock: name.clone() });
-                        ctx.ask(Dialog::ask(format!("Stop the supervisor of {name}?"), lines, "Stop", then));
-                    }
-                    Action::FlockStart => ctx.run(Command::StartFlock { flock: name }),
+                    Action::FlockStart => start_or_stop(ctx, &name),
                     Action::FlockRemove => {
                         let mut lines = vec![
                             "Everything in it goes: inputs, results, logs, rows. There is no undo."

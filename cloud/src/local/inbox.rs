@@ -71,6 +71,19 @@ impl Inbox {
         Ok(sent)
     }
 
+    /// Whether any of these was not announced in that version.
+    ///
+    /// # Errors
+    /// As any reading of the database.
+    pub async fn any_new(&self, objects: &[ObjectMeta]) -> Result<bool> {
+        for batch in objects.chunks(BATCH) {
+            if self.known(batch).await?.contains(&false) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Whether this version of the input was announced.
     ///
     /// # Errors

@@ -9,6 +9,7 @@ use shepard_model::State;
 use shepard_model::names::input_name;
 
 use super::Jobs;
+use crate::app::actions::Action;
 use crate::app::model::{FlockJobs, Model};
 use crate::app::store::{IdBuf, Row, SortKey};
 use crate::ui::table::{Align, Cell, Column, RowCells, Table};
@@ -30,12 +31,28 @@ pub(super) fn draw(jobs: &Jobs, model: &Model, look: &Look, frame: &mut Frame<'_
         return;
     };
     let first = Rect { height: 1, ..area };
+    let stopped = model.data.flock(&jobs.flock).is_some_and(|flock| !flock.running);
     match &known.problem {
         Some(problem) => banner(look, Weight::Error, &text::clean(&problem.text), "r retry", first, buf),
+        None if stopped && open(known) > 0 => {
+            let waiting = format!("nobody looks after {}, and {} to run", jobs.flock, waiting(open(known)));
+            let key = model.session.keymap.keys(Action::JobsStart).first();
+            let key = key.map(|key| format!("{key} start")).unwrap_or_default();
+            banner(look, Weight::Warning, &line, &key, first, buf);
+        }
         None => counts(known, look, first, buf),
     }
     let table = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
     rows(jobs, known, model, look, table, buf);
+}
+
+fn waiting(jobs: u64) -> String {
+    if jobs == 1 { "1 job".to_owned() } else { format!("{} jobs", time::count(jobs)) }
+}
+
+/// Jobs that have not ended.
+fn open(known: &FlockJobs) -> u64 {
+    State::ALL.iter().filter(|state| !state.is_terminal()).map(|state| known.store.count(*state)).sum()
 }
 
 fn counts(known: &FlockJobs, look: &Look, area: Rect, buf: &mut Buffer) {
@@ -54,8 +71,7 @@ fn counts(known: &FlockJobs, look: &Look, area: Rect, buf: &mut Buffer) {
     }
     let rates = known.store.rates();
     let spark = sparkline::sparkline(known.store.history().ended(), SPARK, &look.glyphs);
-    let open: u64 =
-        State::ALL.iter().filter(|state| !state.is_terminal()).map(|state| known.store.count(*state)).sum();
+    let open = open(known);
     let mut right = String::new();
     if open > 0 && rates.ended_per_s > 0.0 {
         #[expect(

@@ -4,11 +4,14 @@
 //! targets first, and never acts on a job by its place in the table: targets are ids.
 
 mod draw;
+#[cfg(test)]
+mod tests;
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use shepard_model::{JobId, State};
 
+use super::flocks::start_or_stop;
 use super::{Behaviour, News, PromptEvent};
 use crate::app::actions::{Action, Scope};
 use crate::app::effect::{Command, Effect};
@@ -263,6 +266,7 @@ impl Behaviour for Jobs {
             Action::MarkAll => self.view.mark_all(),
             Action::Unmark => self.view.clear_marks(),
             Action::JobsBatch => ctx.go(Place::Batch { flock }),
+            Action::JobsStart => start_or_stop(ctx, &flock),
             Action::JobsTerminate => self.terminate(ctx),
             Action::JobsRetry => self.retry(ctx),
             Action::JobsOutputs => {
