@@ -35,7 +35,7 @@ pub(super) fn draw(jobs: &Jobs, model: &Model, look: &Look, frame: &mut Frame<'_
     match &known.problem {
         Some(problem) => banner(look, Weight::Error, &text::clean(&problem.text), "r retry", first, buf),
         None if stopped && open(known) > 0 => {
-            let waiting = format!("nobody looks after {}, and {} to run", jobs.flock, waiting(open(known)));
+            let line = format!("nobody looks after {}, and {} to run", jobs.flock, waiting(open(known)));
             let key = model.session.keymap.keys(Action::JobsStart).first();
             let key = key.map(|key| format!("{key} start")).unwrap_or_default();
             banner(look, Weight::Warning, &line, &key, first, buf);
