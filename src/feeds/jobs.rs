@@ -12,7 +12,7 @@ use crate::app::Msg;
 use crate::app::msg::JobsChange;
 
 /// Rows read at once: a few milliseconds of reading and of merging.
-const PAGE: usize = 5_000;
+const PAGE: usize = 2_000;
 
 /// Reads the changes of one flock's table.
 #[derive(Debug)]
@@ -22,12 +22,13 @@ pub struct Jobs<T: ?Sized + Table> {
     watch: Watch,
     cursor: Cursor,
     caught_up: bool,
+    more: bool,
 }
 
 impl<T: ?Sized + Table> Jobs<T> {
     /// Goes on at a cursor; `Cursor::default()` is the beginning.
     pub fn new(flock: String, table: Arc<T>, watch: Watch, cursor: Cursor) -> Self {
-        Self { flock, table, watch, cursor, caught_up: false }
+        Self { flock, table, watch, cursor, caught_up: false, more: false }
     }
 }
 
@@ -39,6 +40,7 @@ impl<T: ?Sized + Table> Source for Jobs<T> {
         let news = !(changes.rows.is_empty() && changes.removed.is_empty());
         let first = !self.caught_up && !changes.more;
         self.caught_up |= !changes.more;
+        self.more = changes.more;
         Ok((news || first).then(|| {
             Msg::Jobs(JobsChange {
                 flock: self.flock.clone(),
@@ -52,5 +54,9 @@ impl<T: ?Sized + Table> Source for Jobs<T> {
 
     async fn wait(&mut self) {
         self.watch.changed().await;
+    }
+
+    fn has_more(&self) -> bool {
+        self.more
     }
 }

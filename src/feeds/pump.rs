@@ -23,6 +23,11 @@ pub trait Source: Send {
     async fn read(&mut self) -> Result<Option<Msg>, CloudError>;
     /// Returns when there may be something new.
     async fn wait(&mut self);
+    /// Whether the last read left more behind, so that the next one need not wait: a first listing. The places in
+    /// the loop's channel slow it down enough.
+    fn has_more(&self) -> bool {
+        false
+    }
 }
 
 /// Drives a source until the loop is gone. Cancelled by being dropped.
@@ -33,7 +38,9 @@ pub async fn pump(sub: Sub, mut source: impl Source, to: mpsc::Sender<Msg>) {
             Ok(Some(msg)) => {
                 pause = SHORTEST;
                 place.send(msg);
-                sleep(GAP).await;
+                if !source.has_more() {
+                    sleep(GAP).await;
+                }
             }
             Ok(None) => {
                 pause = SHORTEST;
@@ -70,6 +77,10 @@ mod tests {
                 None => Ok(None),
             }
         }
+        fn has_more(&self) -> bool {
+            // The last message is the last page.
+            self.0.len() > 1
+        }
         async fn wait(&mut self) {
             if self.0.is_empty() {
                 std::future::pending::<()>().await;
@@ -100,6 +111,21 @@ mod tests {
         sleep(Duration::from_secs(60)).await;
         assert_eq!(from.len(), 1, "one place, one message");
         assert!(matches!(from.recv().await, Some(Msg::Now(1))));
+        task.abort();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_pages_of_a_first_listing_follow_each_other_without_a_pause() {
+        let (to, mut from) = mpsc::channel(1);
+        let script = Script([now(1), now(2), now(3), now(4)].into());
+        let begin = tokio::time::Instant::now();
+        let task = tokio::spawn(pump(Sub::Flocks, script, to));
+        for page in 1..=3 {
+            assert!(matches!(from.recv().await, Some(Msg::Now(at)) if at == page));
+        }
+        assert_eq!(begin.elapsed(), Duration::ZERO);
+        assert!(matches!(from.recv().await, Some(Msg::Now(4))));
+        assert_eq!(begin.elapsed(), GAP, "the page before was the last of the listing");
         task.abort();
     }
 }

@@ -6,6 +6,7 @@
 
 pub mod clipboard;
 pub mod input;
+pub mod pace;
 pub mod recorder;
 pub mod terminal;
 

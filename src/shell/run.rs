@@ -2,7 +2,8 @@
 //!
 //! One biased `select!`: input, then a frame when one is due, then what tasks delivered, then news in batches, then
 //! the clock. Input comes first, so a flood of news cannot make a key wait; the frame comes second, so it cannot
-//! make the screen wait either. Frames are at least 16 ms apart and drawn only when something was taken in.
+//! make the screen wait either. Frames are drawn only when something was taken in, and apart as [`super::pace`] says:
+//! at once for a key, seldom for news.
 
 use std::io;
 use std::path::PathBuf;
@@ -20,6 +21,7 @@ use super::clipboard::{self, Copied};
 use super::effects::Runner;
 use super::input;
 use super::look::Looks;
+use super::pace::{BATCH, BETWEEN_FRAMES, BETWEEN_KEYS, INBOX, SLICE};
 use super::recorder::Recorder;
 use super::terminal::{TerminalGuard, Tui};
 use crate::app::nav::Place;
@@ -27,14 +29,6 @@ use crate::app::update::act;
 use crate::app::{Action, Effect, Model, Msg, Session, update};
 use crate::config::Config;
 use crate::screens;
-
-/// Least time between two frames.
-const FRAME: Duration = Duration::from_millis(16);
-/// News that may wait for the loop. A feed reserves its place before it reads, so a full channel makes feeds read
-/// later and more at once, and never makes memory grow.
-const INBOX: usize = 64;
-/// News taken in before the loop looks at the keyboard again.
-const BATCH: usize = 16;
 
 /// How a console is opened.
 #[derive(Debug, Default)]
@@ -85,9 +79,10 @@ async fn console(options: ConsoleOptions, config: &Config) -> io::Result<()> {
         recorder: recorder.take(),
         state: config.dirs.state.clone(),
         dirty: true,
+        key_waits: false,
         quit: false,
         suspend: false,
-        last_frame: Instant::now() - FRAME,
+        last_frame: Instant::now() - BETWEEN_FRAMES,
     };
     shell.draw()?;
     shell.take(Msg::Now(WallClock.now_ms()));
@@ -113,6 +108,8 @@ struct Shell {
     recorder: Option<Recorder>,
     state: PathBuf,
     dirty: bool,
+    /// Something a person did is not on the screen yet.
+    key_waits: bool,
     quit: bool,
     suspend: bool,
     last_frame: Instant,
@@ -124,7 +121,6 @@ impl Shell {
         let mut hangup = signal(SignalKind::hangup())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut events = EventStream::new();
-        let mut batch = Vec::with_capacity(BATCH);
         self.runner.listen(&self.model);
         while !self.quit {
             let tick = self.model.wants_tick().map(Duration::from_millis);
@@ -134,12 +130,13 @@ impl Shell {
                     Some(Ok(event)) => {
                         if let Some(msg) = input::message(event) {
                             self.take_now(msg);
+                            self.key_waits = true;
                         }
                     }
                     // The terminal is gone: leave as if told to.
                     Some(Err(_)) | None => self.take_now(Msg::Terminate),
                 },
-                () = sleep_until(self.last_frame + FRAME), if self.dirty => self.draw()?,
+                () = sleep_until(self.due()), if self.dirty => self.draw()?,
                 _ = terminate.recv() => self.take_now(Msg::Terminate),
                 _ = hangup.recv() => self.take_now(Msg::Terminate),
                 _ = interrupt.recv() => self.take_now(Msg::Terminate),
@@ -148,10 +145,15 @@ impl Shell {
                         self.take_now(msg);
                     }
                 }
-                _ = inbox.recv_many(&mut batch, BATCH) => {
+                Some(first) = inbox.recv() => {
+                    let begin = Instant::now();
                     self.take(Msg::Now(WallClock.now_ms()));
-                    for msg in batch.drain(..) {
+                    self.take(first);
+                    let mut taken = 1;
+                    while taken < BATCH && begin.elapsed() < SLICE {
+                        let Ok(msg) = inbox.try_recv() else { break };
                         self.take(msg);
+                        taken += 1;
                     }
                 }
                 changed = self.looks.changed() => {
@@ -231,10 +233,16 @@ impl Shell {
         self.take(Msg::Notice { problem, text });
     }
 
+    /// When the next frame may be drawn.
+    fn due(&self) -> Instant {
+        self.last_frame + if self.key_waits { BETWEEN_KEYS } else { BETWEEN_FRAMES }
+    }
+
     fn draw(&mut self) -> io::Result<()> {
         self.tui.draw(|frame| screens::draw(&self.model, self.looks.look(), frame))?;
         self.last_frame = Instant::now();
         self.dirty = false;
+        self.key_waits = false;
         Ok(())
     }
 
