@@ -14,7 +14,7 @@ use super::carry::Carrier;
 use super::fetch::Reader;
 use crate::app::effect::{OpId, Policy, Request};
 use crate::app::remote::{Problem, ProblemKind};
-use crate::app::store::ViewJob;
+use crate::app::store::{ViewJob, ViewResult};
 use crate::app::{Command, Model, Msg, Sub};
 use crate::config::Config;
 use crate::feeds::pump::pump;
@@ -29,8 +29,8 @@ enum End {
     Loaded(String, Msg),
     /// A command.
     Ended(OpId, Msg),
-    /// A sort or filter.
-    Arranged(Msg),
+    /// A sort or filter of a flock's jobs; None where it failed.
+    Arranged(String, Option<ViewResult>),
     /// A feed that could not begin.
     Feed(Msg),
     /// A feed that was told to stop.
@@ -52,6 +52,8 @@ pub(super) struct Runner {
     tasks: JoinSet<End>,
     feeds: HashMap<Sub, AbortHandle>,
     slots: HashMap<String, Slot>,
+    /// Flocks whose jobs are being sorted, and what is wanted of them next.
+    arranging: HashMap<String, Option<ViewJob>>,
     ops: HashMap<OpId, CancellationToken>,
 }
 
@@ -67,6 +69,7 @@ impl Runner {
             tasks: JoinSet::new(),
             feeds: HashMap::new(),
             slots: HashMap::new(),
+            arranging: HashMap::new(),
             ops: HashMap::new(),
         }
     }
@@ -133,14 +136,26 @@ impl Runner {
         }
     }
 
-    /// Sorts and filters on a thread of its own. The view takes the newest answer only.
+    /// Sorts and filters on a thread of its own. One at a time for a flock, and of those that wait only the newest: a
+    /// person types faster than a million rows are sorted, and nobody wants what was typed over.
     pub(super) fn arrange(&mut self, flock: String, job: ViewJob) {
+        if let Some(waiting) = self.arranging.get_mut(&flock) {
+            *waiting = Some(job);
+            return;
+        }
+        self.arranging.insert(flock.clone(), None);
         self.tasks.spawn(async move {
-            match tokio::task::spawn_blocking(move || job.run(SORT_THREADS)).await {
-                Ok(result) => End::Arranged(Msg::Arranged(flock, result)),
-                Err(error) => std::panic::resume_unwind(error.into_panic()),
-            }
+            let result = tokio::task::spawn_blocking(move || job.run(SORT_THREADS)).await;
+            End::Arranged(flock, result.ok())
         });
+    }
+
+    /// What a sort or filter has to say, after the next one has begun.
+    fn arranged(&mut self, flock: String, result: Option<ViewResult>) -> Msg {
+        if let Some(job) = self.arranging.remove(&flock).flatten() {
+            self.arrange(flock.clone(), job);
+        }
+        result.map_or_else(failed, |result| Msg::Arranged(flock, result))
     }
 
     /// Waits for the next task to end; what it has to say. None while nothing is under way, at once.
@@ -157,14 +172,11 @@ impl Runner {
                 self.ops.remove(&op);
                 vec![msg]
             }
-            Ok(End::Arranged(msg) | End::Feed(msg)) => vec![msg],
+            Ok(End::Arranged(flock, result)) => vec![self.arranged(flock, result)],
+            Ok(End::Feed(msg)) => vec![msg],
             Ok(End::Quiet) => Vec::new(),
             Err(error) if error.is_cancelled() => Vec::new(),
-            // The hook has logged where; the console goes on without that task.
-            Err(_) => {
-                let text = "something inside the console failed; the log file says where".to_owned();
-                vec![Msg::Notice { problem: true, text }]
-            }
+            Err(_) => vec![failed()],
         })
     }
 
@@ -175,6 +187,12 @@ impl Runner {
         }
         self.tasks.shutdown().await;
     }
+}
+
+/// For a panic in a task: the hook has logged where; the console goes on without that task.
+fn failed() -> Msg {
+    let text = "something inside the console failed; the log file says where".to_owned();
+    Msg::Notice { problem: true, text }
 }
 
 /// One feed, from its beginning. One that cannot begin says so and tries again: a flock may be made meanwhile.
@@ -215,4 +233,76 @@ async fn open(home: &Home, flock: &str) -> Result<(LocalFlock, Watch), CloudErro
         Ok((open, Watch::new(&dir)))
     });
     opened.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+}
+
+#[cfg(test)]
+mod tests {
+    use shepard_model::{JobId, JobSummary, ObjectRef, State};
+
+    use super::*;
+    use crate::app::store::{Sort, SortKey, Store, View};
+
+    fn runner(home: &std::path::Path) -> Runner {
+        let dirs =
+            crate::config::Dirs { data: home.join("d"), state: home.join("s"), config: home.join("c") };
+        let config = Config {
+            keys: dirs.config.join("keys.toml"),
+            dirs,
+            theme: "default".to_owned(),
+            ascii: false,
+            mouse: false,
+            flock: None,
+            read_only: false,
+            record: None,
+            log_level: "info".to_owned(),
+            unknown: Vec::new(),
+        };
+        // Nothing here is told to the loop.
+        Runner::new(&config, mpsc::channel(1).0)
+    }
+
+    /// More rows than a view sorts on the spot.
+    fn store() -> Store {
+        let mut store = Store::new();
+        let jobs: Vec<JobSummary> = (0..5_000_i64)
+            .map(|number| {
+                let input = format!("{number}.zip");
+                JobSummary {
+                    id: JobId::of_object(&ObjectRef::new("inputs", input.clone())),
+                    input,
+                    tag: None,
+                    state: State::Queued,
+                    created_ms: number,
+                    started_ms: None,
+                    ended_ms: None,
+                    attempts: 0,
+                    exit_code: None,
+                    reason: None,
+                }
+            })
+            .collect();
+        let _ = store.merge(&jobs, &[]);
+        store
+    }
+
+    #[tokio::test]
+    async fn of_the_sorts_that_wait_for_one_only_the_newest_is_done_and_that_one_always() {
+        let home = tempfile::tempdir().expect("a directory");
+        let (mut runner, store) = (runner(home.path()), store());
+        let mut view = View::new(Sort::default());
+        for key in [SortKey::Input, SortKey::State, SortKey::Id, SortKey::Reason] {
+            let job = view.set_sort(Sort { key, descending: false }, &store, 0).expect("a job");
+            runner.arrange("f".to_owned(), job);
+        }
+        let mut accepted = Vec::new();
+        while let Some(messages) = runner.answered().await {
+            for msg in messages {
+                let Msg::Arranged(_, result) = msg else { panic!("{msg:?}") };
+                accepted.push(view.accept(result, &store, 0));
+            }
+        }
+        assert_eq!(accepted, [false, true], "the first and the newest were done, and the newest is shown");
+        assert_eq!(view.showing().0.key, SortKey::Reason);
+        assert!(!view.is_busy());
+    }
 }
