@@ -1,4 +1,5 @@
 //! A flock of any size, the same every time.
+#![allow(dead_code, reason = "not every bench needs all of it")]
 
 use shepard::app::store::Store;
 use shepard_model::{JobId, JobSummary, ObjectRef, State};
@@ -67,7 +68,6 @@ pub(crate) fn filled(rows: u32) -> Store {
 }
 
 /// Changes of jobs strewn over the whole store: each goes on to another state.
-#[allow(dead_code, reason = "not every bench changes anything")]
 pub(crate) fn changes(store: &Store, count: u32, round: u32) -> Vec<JobSummary> {
     let slots = store.rows().slots();
     (0..count)
