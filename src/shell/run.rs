@@ -69,6 +69,7 @@ async fn console(options: ConsoleOptions, config: &Config) -> io::Result<()> {
     let size = tui.size().map(|size| (size.width, size.height)).unwrap_or((80, 24));
     let mut model = Model::new(session, start, size);
     model.mouse = config.mouse;
+    // Full, it makes a feed wait for a place before it reads, and read more at once.
     let (news, inbox) = mpsc::channel(INBOX);
     let mut shell = Shell {
         model,
