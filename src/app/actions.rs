@@ -161,6 +161,7 @@ actions! {
     MarkAll = "mark-all", Jobs, ["*"], "", "Mark every row the filter shows", Look;
     Unmark = "unmark", Jobs, ["u"], "", "Take all marks away", Look;
     Faults = "faults", Jobs, ["!"], "faults", "Only what failed or was rejected, or everything again", Look;
+    Why = "why", Jobs, ["w"], "why", "What failed, grouped by its reason", Look;
     JobsLogs = "logs", Jobs, ["l"], "logs", "The job's log", Look;
     JobsDescribe = "describe", Jobs, ["d"], "", "The job's timeline, attempts and environment", Look;
     JobsBatch = "batch", Jobs, ["b"], "batch", "Batch a folder into this flock", Change;

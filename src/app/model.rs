@@ -209,6 +209,13 @@ pub struct Ctx<'a> {
 pub enum Go {
     /// To a place.
     To(Place),
+    /// To the jobs of a flock, those that a filter shows.
+    Filtered {
+        /// Which flock.
+        flock: String,
+        /// The filter, as typed.
+        filter: String,
+    },
     /// One layer out, forgetting this screen: a form that is done.
     Done,
 }

@@ -32,6 +32,11 @@ pub enum Place {
         /// Into this flock.
         flock: String,
     },
+    /// Its faults, grouped by reason.
+    Reasons {
+        /// Its name.
+        flock: String,
+    },
     /// One job.
     Job {
         /// Its flock.
@@ -57,7 +62,9 @@ impl Place {
             Self::Flocks => None,
             Self::NewFlock | Self::Journal | Self::Jobs { .. } => Some(Self::Flocks),
             Self::Flock { .. } => Some(Self::Flocks),
-            Self::Batch { flock } | Self::Job { flock, .. } => Some(Self::Jobs { flock: flock.clone() }),
+            Self::Batch { flock } | Self::Reasons { flock } | Self::Job { flock, .. } => {
+                Some(Self::Jobs { flock: flock.clone() })
+            }
             Self::Logs { flock, id } => Some(Self::Job { flock: flock.clone(), id: id.clone() }),
         }
     }
@@ -69,6 +76,7 @@ impl Place {
             Self::Flock { flock }
             | Self::Jobs { flock }
             | Self::Batch { flock }
+            | Self::Reasons { flock }
             | Self::Job { flock, .. }
             | Self::Logs { flock, .. } => Some(flock),
         }
@@ -81,6 +89,7 @@ impl Place {
             Self::NewFlock => "new flock".to_owned(),
             Self::Flock { flock } | Self::Jobs { flock } => flock.clone(),
             Self::Batch { .. } => "batch".to_owned(),
+            Self::Reasons { .. } => "why".to_owned(),
             Self::Job { id, .. } => id.as_str().chars().take(8).collect(),
             Self::Logs { .. } => "log".to_owned(),
             Self::Journal => "journal".to_owned(),

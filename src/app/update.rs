@@ -547,6 +547,11 @@ fn with_screen<T>(
 fn went(model: &mut Model, to: Go) -> Vec<Effect> {
     match to {
         Go::To(place) => go(model, place),
+        Go::Filtered { flock, filter: text } => {
+            let mut effects = go(model, Place::Jobs { flock });
+            effects.extend(filter(model, &text));
+            effects
+        }
         Go::Done => {
             let here = model.nav.place().clone();
             let effects = here.parent().map(|parent| go(model, parent)).unwrap_or_default();

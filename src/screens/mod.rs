@@ -32,6 +32,7 @@ pub mod jobs;
 pub mod journal;
 pub mod logs;
 pub mod new_flock;
+pub mod reasons;
 mod scroll;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -84,6 +85,8 @@ pub enum Screen {
     Jobs(Box<jobs::Jobs>),
     /// The form that batches a folder.
     Batch(Box<batch::Batch>),
+    /// A flock's faults, grouped by reason.
+    Reasons(reasons::Reasons),
     /// One job.
     Job(job::Job),
     /// A job's log.
@@ -101,6 +104,7 @@ macro_rules! each {
             Screen::Flock($screen) => $call,
             Screen::Jobs($screen) => $call,
             Screen::Batch($screen) => $call,
+            Screen::Reasons($screen) => $call,
             Screen::Job($screen) => $call,
             Screen::Logs($screen) => $call,
             Screen::Journal($screen) => $call,
@@ -160,6 +164,7 @@ impl Screen {
             Place::Flock { flock } => Self::Flock(flock::Flock::new(flock)),
             Place::Jobs { flock } => Self::Jobs(Box::new(jobs::Jobs::new(flock))),
             Place::Batch { flock } => Self::Batch(Box::new(batch::Batch::new(flock))),
+            Place::Reasons { flock } => Self::Reasons(reasons::Reasons::new(flock)),
             Place::Job { flock, id } => Self::Job(job::Job::new(flock, id)),
             Place::Logs { flock, id } => Self::Logs(Box::new(logs::Logs::new(flock, id))),
             Place::Journal => Self::Journal(journal::Journal::default()),

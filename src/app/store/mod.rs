@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `rows` | the packed rows and the [`Snapshot`] that another thread may read |
 //! | `words` | tags and reasons, each kept once |
+//! | [`groups`] | faults that look alike, counted |
 //! | `history` | arrivals and ends per bucket, rates |
 //! | `sort` | what comes before what |
 //! | `view` | what one table shows: order, filter, selection, marks |
@@ -12,6 +13,7 @@
 //!
 //! Plain data: it never asks the time, never blocks, and never draws.
 
+pub mod groups;
 mod history;
 mod job;
 mod marks;
