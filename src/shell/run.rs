@@ -23,7 +23,7 @@ use super::input;
 use super::look::Looks;
 use super::pace::{BATCH, BETWEEN_FRAMES, BETWEEN_KEYS, INBOX, SLICE};
 use super::recorder::Recorder;
-use super::terminal::{TerminalGuard, Tui};
+use super::terminal::{self, TerminalGuard, Tui};
 use crate::app::nav::Place;
 use crate::app::update::act;
 use crate::app::{Action, Effect, Model, Msg, Session, update};
@@ -86,7 +86,8 @@ async fn console(options: ConsoleOptions, config: &Config) -> io::Result<()> {
         last_frame: Instant::now() - BETWEEN_FRAMES,
     };
     shell.draw()?;
-    shell.take(Msg::Now(WallClock.now_ms()));
+    // A recording says by itself how large the terminal was.
+    shell.take_now(Msg::Resize { width: size.0, height: size.1 });
     for text in problems {
         shell.take(Msg::Notice { problem: true, text });
     }
@@ -205,7 +206,7 @@ impl Shell {
                 Effect::Suspend => self.suspend = true,
                 Effect::Redraw => {
                     // A clear that fails shows in the draw that follows.
-                    let _ = self.tui.clear();
+                    let _ = terminal::clear(&mut self.tui);
                 }
                 Effect::Mouse(on) => drop(self.guard.set_mouse(on)),
                 Effect::Copy(text) => self.copy(&text),
@@ -252,7 +253,7 @@ impl Shell {
         self.guard.leave();
         rustix::process::kill_current_process_group(rustix::process::Signal::TSTP)?;
         self.guard.enter()?;
-        self.tui.clear()?;
+        terminal::clear(&mut self.tui)?;
         if let Ok(size) = self.tui.size() {
             self.take_now(Msg::Resize { width: size.width, height: size.height });
         }

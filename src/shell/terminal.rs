@@ -16,6 +16,7 @@ use crossterm::event::{
 };
 use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
 use ratatui::backend::CrosstermBackend;
+use ratatui::layout::{Position, Rect};
 
 /// The terminal as the loop draws on it. A frame is collected whole and written at once, so that it crosses a
 /// slow line in one piece.
@@ -23,6 +24,18 @@ pub type Tui = ratatui::Terminal<CrosstermBackend<BufWriter<Stdout>>>;
 
 /// Bytes a frame may have before it is written in two pieces: a full redraw of 200×60 cells with colours.
 const FRAME_BYTES: usize = 64 * 1024;
+
+/// Empties the screen, so that the next frame is drawn whole.
+///
+/// Not with the library's own `clear`: that one asks the terminal where the cursor is and waits for the answer, which
+/// the event stream may take from it, and a multiplexer swallow.
+///
+/// # Errors
+/// When the terminal is gone.
+pub fn clear(tui: &mut Tui) -> io::Result<()> {
+    let size = tui.size()?;
+    tui.resize(Rect::from((Position::ORIGIN, size)))
+}
 
 static TAKEN: AtomicBool = AtomicBool::new(false);
 static HOOK: Once = Once::new();
