@@ -69,7 +69,7 @@ fn the_screen_follows_the_size_of_the_terminal() {
     bottom(&term, 40);
     term.resize(50, 12);
     bottom(&term, 12);
-    term.resize(30, 8).see("too small: 30×8").see("needs 40×10").gone("meadow");
+    term.resize(30, 8).see("too small: 30x8").see("needs 40x10").gone("meadow");
     term.resize(80, 24);
     bottom(&term, 24);
     term.press("q").see("Quit Shepard?");

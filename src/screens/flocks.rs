@@ -211,7 +211,8 @@ impl Behaviour for Flocks {
             area = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
         }
         if known.is_loading() {
-            layout::put(buf, area.x + 1, area.y, area.width, "looking for flocks…", look, Role::Muted);
+            let looking = format!("looking for flocks{}", look.glyphs.ellipsis);
+            layout::put(buf, area.x + 1, area.y, area.width, &looking, look, Role::Muted);
             return;
         }
         let shown = self.shown(&model.data);

@@ -61,7 +61,7 @@ fn group(model: &Model, scope: Scope, here: &[Scope]) -> Vec<Line> {
 /// Draws help over the body, from line `top` on.
 pub fn draw(model: &Model, look: &Look, top: usize, body: Rect, buf: &mut Buffer) {
     let lines = lines(model);
-    let title = format!("keys — {}", model.nav.place().crumb());
+    let title = format!("keys {} {}", look.glyphs.separator, model.nav.place().crumb());
     let inner = layout::framed(look, body, &title, Role::Title, buf);
     let rows = usize::from(inner.height);
     // The last page is shown whole: scrolling past the end would show nothing.

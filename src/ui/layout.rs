@@ -43,8 +43,8 @@ pub fn split(area: Rect, with_bar: bool) -> Option<Layout> {
 pub fn too_small(look: &Look, area: Rect, buf: &mut Buffer) {
     clear(look, area, buf);
     let lines = [
-        format!("terminal too small: {}×{}", area.width, area.height),
-        format!("needs {LEAST_WIDTH}×{LEAST_HEIGHT}"),
+        format!("terminal too small: {}x{}", area.width, area.height),
+        format!("needs {LEAST_WIDTH}x{LEAST_HEIGHT}"),
     ];
     for (line, y) in lines.iter().zip(area.top()..area.bottom()) {
         put(buf, area.x, y, area.width, line, look, Role::Warn);

@@ -27,7 +27,7 @@ const SPARK: usize = 16;
 pub(super) fn draw(jobs: &Jobs, model: &Model, look: &Look, frame: &mut Frame<'_>, area: Rect) {
     let buf = frame.buffer_mut();
     let Some(known) = model.data.jobs.get(&jobs.flock) else {
-        layout::put(buf, area.x + 1, area.y + 1, area.width, "reading the jobs…", look, Role::Muted);
+        layout::put(buf, area.x + 1, area.y + 1, area.width, &reading(look), look, Role::Muted);
         return;
     };
     let first = Rect { height: 1, ..area };
@@ -107,7 +107,7 @@ fn rows(jobs: &Jobs, known: &FlockJobs, model: &Model, look: &Look, area: Rect, 
     ];
     let view = &jobs.view;
     let window = view.window();
-    let (title, empty) = (title(jobs, known, look), empty(jobs, known));
+    let (title, empty) = (title(jobs, known, look), empty(jobs, known, look));
     let table = Table {
         columns: &columns,
         length: view.len(),
@@ -144,9 +144,13 @@ fn title<'a>(jobs: &'a Jobs, known: &FlockJobs, look: &Look) -> Cow<'a, str> {
     Cow::Owned(title)
 }
 
-fn empty(jobs: &Jobs, known: &FlockJobs) -> String {
+fn reading(look: &Look) -> String {
+    format!("reading the jobs{}", look.glyphs.ellipsis)
+}
+
+fn empty(jobs: &Jobs, known: &FlockJobs, look: &Look) -> String {
     if !known.caught_up {
-        "reading the jobs…".to_owned()
+        reading(look)
     } else if known.store.is_empty() {
         format!(
             "No jobs yet. Press b to batch a folder into {}, or put a zip into its inputs folder (d on the list of flocks says where).",
