@@ -103,7 +103,7 @@ fn a_read_only_session_changes_nothing_and_offers_nothing_that_would() {
     term.press("<esc>").gone("Open the command bar");
     // Keys that change something do nothing; what follows them is the first thing to be seen.
     term.press("Xbaz<enter>").see("succeeded").gone("R retry").gone("X terminate").gone("b batch");
-    term.press("XRb?").see("Only what failed or was rejected").gone("Stop the job").gone("again");
+    term.press("XRb?").see("Only what failed or was rejected").gone("Stop the job").gone("Run the job");
     term.press("<esc>").gone("Everywhere");
     term.press(":terminate<enter>").see("read-only");
     term.see("this session is read-only");
@@ -137,7 +137,6 @@ fn what_others_wrote_never_reaches_the_terminal_as_it_is() {
     term.press("5").see("EVIL");
     term.press("L").see("first RED last");
     term.press("/RED<enter>").see("RED");
-    term.press("<esc>");
     term.press(":quit<enter>").see("Quit Shepard?");
     term.press("y").restored();
     let raw = String::from_utf8_lossy(&term.raw()).into_owned();

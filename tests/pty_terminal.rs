@@ -46,7 +46,7 @@ fn control_c_twice_leaves_and_once_does_not() {
     term.see("meadow");
     term.press("<ctrl-c>").see("Ctrl-C again quits");
     assert!(term.is_taken());
-    // Only two within two seconds count. On a machine that is too slow for that, they are pressed again.
+    // Two at once, for only those within two seconds count and this machine may be slow.
     term.press("<ctrl-c><ctrl-c>").restored();
     assert_eq!(term.ended(), 0);
 }

@@ -20,6 +20,9 @@ pub mod remote;
 pub mod store;
 pub mod update;
 
+#[cfg(test)]
+mod tests;
+
 pub use actions::{Action, Scope};
 pub use effect::{Command, Effect, Request, Sub};
 pub use model::{Ctx, Data, Model, Session};
