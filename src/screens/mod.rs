@@ -26,6 +26,8 @@ mod drive;
 mod fields;
 pub mod flock;
 pub mod flocks;
+#[cfg(test)]
+mod frames;
 pub mod help;
 pub mod job;
 pub mod jobs;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
-use ratatui::style::Style;
+use ratatui::style::{Color, Modifier, Style};
 use shepard_model::{Fence, Inputs, JobId, JobRow, ObjectRef, Outcome, Stage, Transition, Value};
 
 use super::Behaviour as _;
@@ -165,6 +165,34 @@ impl Console {
         text(&self.drawn(true))
     }
 
+    /// The whole picture in a look.
+    pub(crate) fn frame_in(&self, look: &Look) -> String {
+        text(&self.drawn_in(true, look))
+    }
+
+    /// The styles of the whole picture: `b` for bold, `d` for dim, `r` for reversed, `u` for underlined, `C` for a
+    /// colour, `.` for none of them; of several the last.
+    pub(crate) fn styles_in(&self, look: &Look) -> String {
+        let buffer = self.drawn_in(true, look);
+        let letter = |x, y| {
+            let style = buffer[(x, y)].style();
+            let coloured = |colour: Option<Color>| colour.is_some_and(|colour| colour != Color::Reset);
+            let modifiers = [
+                (Modifier::BOLD, 'b'),
+                (Modifier::DIM, 'd'),
+                (Modifier::UNDERLINED, 'u'),
+                (Modifier::REVERSED, 'r'),
+            ];
+            if coloured(style.fg) || coloured(style.bg) {
+                return 'C';
+            }
+            let mut set = modifiers.iter().filter(|(modifier, _)| style.add_modifier.contains(*modifier));
+            set.next_back().map_or('.', |(_, letter)| *letter)
+        };
+        let line = |y| -> String { (0..buffer.area.width).map(|x| letter(x, y)).collect() };
+        (0..buffer.area.height).map(line).collect::<Vec<_>>().join("\n")
+    }
+
     /// The style of the first cell of a text that is on the screen.
     pub(crate) fn style_of(&self, wanted: &str) -> Style {
         let buffer = self.drawn(true);
@@ -179,15 +207,18 @@ impl Console {
     }
 
     fn drawn(&self, whole: bool) -> Buffer {
+        self.drawn_in(whole, &Look::default())
+    }
+
+    fn drawn_in(&self, whole: bool, look: &Look) -> Buffer {
         let (width, height) = self.model.size;
         // The screen alone gets the room that is left to it: a line above and one below are taken.
         let room = if whole { height } else { height - 2 };
         let mut terminal = Terminal::new(TestBackend::new(width, room)).expect("terminal");
-        let look = Look::default();
         terminal
             .draw(|frame| match self.model.nav.screen() {
-                Some(screen) if !whole => screen.draw(&self.model, &look, frame, frame.area()),
-                _ => super::draw(&self.model, &look, frame),
+                Some(screen) if !whole => screen.draw(&self.model, look, frame, frame.area()),
+                _ => super::draw(&self.model, look, frame),
             })
             .expect("draw");
         terminal.backend().buffer().clone()
