@@ -64,7 +64,8 @@ fn from_nothing_to_results_on_the_disk() {
 
     term.press(":journal<enter>").see("flocks › journal").see("create").see("batch").see("retrieve");
     term.press("<enter>").see("The command line that does the same").see("shepard retrieve --flock meadow");
-    term.press("<esc>").see("create");
+    // What was made is said in a message, too: only the list has this head.
+    term.press("<esc>").see("WHEN (UTC)").gone("The command line");
 
     term.press(":flocks<enter>").see("payload/run.sh").see("running");
     term.press("X").see("Remove the flock meadow?");

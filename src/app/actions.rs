@@ -117,14 +117,14 @@ actions! {
     CommandBar = "command", Global, [":"], "command", "Open the command bar: views, flocks, actions", Look;
     ActionsMenu = "actions", Global, ["x"], "actions", "Pick from the actions of this screen", Look;
     Out = "out", Global, ["esc"], "back", "One layer out; never quits", Look;
-    Back = "back", Global, ["q"], "", "Back to the screen before; at the first one, ask to quit", Look;
+    Back = "back", Global, ["q"], "", "One layer out; at the outermost, ask to quit", Look;
     HistoryBack = "history-back", Global, ["["], "", "The screen shown before this one", Look;
     HistoryForward = "history-forward", Global, ["]"], "", "Forward again", Look;
     LastScreen = "last-screen", Global, ["-"], "", "Switch between the last two screens", Look;
     Refresh = "refresh", Global, ["r"], "", "Read everything on this screen anew", Look;
-    Mouse = "mouse", Global, ["m"], "", "Let the mouse scroll and select, or leave it to the terminal", Look;
+    Mouse = "mouse", Global, ["m"], "", "Mouse: scroll and select here, or the terminal's", Look;
     Redraw = "redraw", Global, ["ctrl-l"], "", "Draw the whole screen anew", Look;
-    Suspend = "suspend", Global, ["ctrl-z"], "", "Put the console in the background; fg brings it back", Look;
+    Suspend = "suspend", Global, ["ctrl-z"], "", "Into the background; fg brings it back", Look;
     Interrupt = "interrupt", Global, ["ctrl-c"], "", "Cancel what is under way; twice quits", Look;
 
     Down = "down", Table, ["j", "down"], "", "Next row", Look;
@@ -154,7 +154,7 @@ actions! {
     FlockBatch = "flock-batch", Flocks, ["b"], "batch", "Batch a folder into this flock", Change;
     FlockStart = "flock-start", Flocks, ["z"], "start/stop", "Start the flock's supervisor, or stop it", Change;
     FlockDescribe = "flock-describe", Flocks, ["d"], "", "Where the flock keeps its things, and its settings", Look;
-    FlockRemove = "flock-remove", Flocks, ["X"], "", "Remove the flock with everything in it (asks for its name)", Danger;
+    FlockRemove = "flock-remove", Flocks, ["X"], "", "Remove the flock and all in it (asks for its name)", Danger;
 
     Mark = "mark", Jobs, ["space"], "mark", "Mark the row, or unmark it, and go down", Look;
     MarkRange = "mark-range", Jobs, ["V"], "", "Mark from the last marked row to this one", Look;
@@ -197,16 +197,16 @@ actions! {
     JumpToTime = "jump-to-time", Logs, ["@"], "", "Jump to a time", Look;
     SaveLog = "save-log", Logs, [">"], "save", "Save the log to a file", Look;
     SinceAll = "since-all", Logs, ["0"], "", "The whole log", Look;
-    Since1m = "since-1m", Logs, ["1"], "", "The last minute, or the last 200 lines if that is more", Look;
-    Since5m = "since-5m", Logs, ["2"], "", "The last 5 minutes, or the last 200 lines if that is more", Look;
-    Since15m = "since-15m", Logs, ["3"], "", "The last 15 minutes, or the last 200 lines if that is more", Look;
-    Since1h = "since-1h", Logs, ["4"], "", "The last hour, or the last 200 lines if that is more", Look;
+    Since1m = "since-1m", Logs, ["1"], "", "The last minute, or 200 lines if more", Look;
+    Since5m = "since-5m", Logs, ["2"], "", "The last 5 minutes, or 200 lines if more", Look;
+    Since15m = "since-15m", Logs, ["3"], "", "The last 15 minutes, or 200 lines if more", Look;
+    Since1h = "since-1h", Logs, ["4"], "", "The last hour, or 200 lines if more", Look;
     LogAttempt = "log-attempt", Logs, ["tab"], "", "The log of the job's next attempt", Look;
     CopyLine = "copy-line", Logs, ["c"], "", "Copy the line under the cursor", Look;
 
     JournalCopy = "journal-copy", Journal, ["c"], "copy", "Copy the command line that does the same", Look;
 
-    Complete = "complete", Form, ["tab"], "complete, next", "Complete what is typed; where there is nothing to complete, the next field", Look;
+    Complete = "complete", Form, ["tab"], "complete, next", "Complete what is typed, or go to the next field", Look;
     NextField = "next-field", Form, ["down"], "", "Next field", Look;
     PreviousField = "previous-field", Form, ["backtab", "up"], "", "Field before", Look;
     FormPageDown = "form-page-down", Form, ["pgdn"], "", "A page down in what is shown below the fields", Look;

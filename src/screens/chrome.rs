@@ -17,6 +17,9 @@ use crate::ui::{Look, Role, layout, sparkline, text, time, toast};
 /// Columns a progress bar has in the header.
 const PROGRESS: usize = 10;
 
+/// Most lines of one message.
+const LONGEST: usize = 3;
+
 /// Draws a whole frame.
 pub fn draw(model: &Model, look: &Look, frame: &mut Frame<'_>) {
     let area = frame.area();
@@ -137,14 +140,16 @@ fn footer(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
 fn toasts(model: &Model, look: &Look, body: Rect, buf: &mut Buffer) {
     let mut bottom = body.bottom();
     for message in model.ops.toasts.iter().rev() {
-        // A long sentence is read whole or not at all: it takes as many lines as it needs, up to three.
+        // It takes as many lines as it needs, up to a few; what is left out shows.
         let clean = text::clean(&message.text);
         let room = usize::from(body.width.saturating_sub(12)).max(20);
-        let lines: Vec<String> = text::wrap(&clean, room)
-            .into_iter()
-            .take(3)
-            .map(|range| clean[range].trim_end().to_owned())
-            .collect();
+        let pieces = text::wrap(&clean, room);
+        let cut = pieces.len() > LONGEST;
+        let mut lines: Vec<String> =
+            pieces.into_iter().take(LONGEST).map(|range| clean[range].trim_end().to_owned()).collect();
+        if let Some(last) = lines.last_mut().filter(|_| cut) {
+            last.push_str(look.glyphs.ellipsis);
+        }
         let height = u16::try_from(lines.len()).unwrap_or(1);
         if bottom.saturating_sub(height) <= body.y + 2 {
             break;
@@ -252,5 +257,11 @@ fn actions(model: &Model, menu: &Menu, look: &Look, body: Rect, buf: &mut Buffer
         layout::put(buf, inner.x + 2, y, width.saturating_sub(2), &key, look, Role::Key);
         let role = if chosen { Role::Selection } else { Role::Text };
         layout::put(buf, inner.x + 10, y, width.saturating_sub(10), spec.help, look, role);
+    }
+    let below = menu.actions.len().saturating_sub(top + rows);
+    if below > 0 {
+        let more = format!(" {} {below} more ", look.glyphs.more_below);
+        let x = area.right().saturating_sub(u16::try_from(text::width(&more)).unwrap_or(0) + 2);
+        layout::put(buf, x, area.bottom().saturating_sub(1), area.width, &more, look, Role::Muted);
     }
 }

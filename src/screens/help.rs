@@ -8,6 +8,9 @@ use crate::app::model::Model;
 use crate::app::update::scopes;
 use crate::ui::{Look, Role, layout, text};
 
+/// Most columns for the keys of a line; what is longer is cut.
+const KEYS: usize = 27;
+
 /// One line of help.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Line {
@@ -71,8 +74,8 @@ pub fn draw(model: &Model, look: &Look, top: usize, body: Rect, buf: &mut Buffer
         .filter_map(|line| if let Line::Keys(keys, _) = line { Some(text::width(keys)) } else { None })
         .max()
         .unwrap_or(0)
-        .min(24);
-    let indent = u16::try_from(keys).unwrap_or(24) + 4;
+        .min(KEYS);
+    let indent = u16::try_from(keys).unwrap_or(0) + 3;
     for (line, y) in lines.iter().skip(top).zip(inner.top()..inner.bottom()) {
         let width = inner.width.saturating_sub(1);
         match line {
@@ -80,7 +83,7 @@ pub fn draw(model: &Model, look: &Look, top: usize, body: Rect, buf: &mut Buffer
                 layout::put(buf, inner.x + 1, y, width, title, look, Role::Header);
             }
             Line::Keys(keys, help) => {
-                layout::put(buf, inner.x + 2, y, width.saturating_sub(1), keys, look, Role::Key);
+                layout::put(buf, inner.x + 2, y, indent.saturating_sub(2), keys, look, Role::Key);
                 let left = inner.width.saturating_sub(indent);
                 layout::put(buf, inner.x + indent, y, left, help, look, Role::Text);
             }

@@ -57,9 +57,13 @@ pub fn toast(look: &Look, weight: Weight, message: &str, area: Rect, buf: &mut B
 
 /// Draws a banner over a whole line: what stays until it is mended, such as stale data.
 pub fn banner(look: &Look, weight: Weight, message: &str, key: &str, area: Rect, buf: &mut Buffer) {
-    toast(look, weight, message, area, buf);
     let room = u16::try_from(super::text::width(key)).unwrap_or(u16::MAX);
-    if !key.is_empty() && room + 8 < area.width {
+    let with_key = !key.is_empty() && room.saturating_add(8) < area.width;
+    layout::clear(look, area, buf);
+    // The message is cut where the key begins, and shows that it is.
+    let width = if with_key { area.width - room - 1 } else { area.width };
+    toast(look, weight, message, Rect { width, ..area }, buf);
+    if with_key {
         let x = area.right() - room;
         layout::put(buf, x - 1, area.y, 1, " ", look, Role::Text);
         layout::put(buf, x, area.y, room, key, look, Role::Key);

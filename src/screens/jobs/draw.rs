@@ -55,19 +55,39 @@ fn open(known: &FlockJobs) -> u64 {
     State::ALL.iter().filter(|state| !state.is_terminal()).map(|state| known.store.count(*state)).sum()
 }
 
+/// The word of a state where there is little room.
+fn short(state: State) -> &'static str {
+    match state {
+        State::Scheduled => "sched",
+        State::Succeeded => "ok",
+        State::Rejected => "reject",
+        State::Cancelled => "cancel",
+        State::Queued | State::Running | State::Failed => state.word(),
+    }
+}
+
 fn counts(known: &FlockJobs, look: &Look, area: Rect, buf: &mut Buffer) {
     let mut x = area.x + 1;
-    for state in State::ALL {
-        let count = known.store.count(state);
+    let line = |word: fn(State) -> &'static str| -> Vec<(String, Role)> {
         // The states on the happy way are always there, so that the line does not jump; the others when there is one.
-        let always = matches!(state, State::Queued | State::Running | State::Succeeded | State::Failed);
-        if count == 0 && !always {
-            continue;
-        }
-        let (sign, role) = look.state(state.word());
-        let role = if count == 0 { Role::Muted } else { role };
-        let word = format!("{sign} {} {}  ", time::count(count), state.word());
-        x = layout::put(buf, x, area.y, area.right().saturating_sub(x), &word, look, role);
+        let always =
+            |state| matches!(state, State::Queued | State::Running | State::Succeeded | State::Failed);
+        let shown = State::ALL.into_iter().filter(|state| known.store.count(*state) > 0 || always(*state));
+        let part = |state: State| {
+            let count = known.store.count(state);
+            let (sign, role) = look.state(state.word());
+            let role = if count == 0 { Role::Muted } else { role };
+            (format!("{sign} {} {}", time::count(count), word(state)), role)
+        };
+        shown.map(part).collect()
+    };
+    let mut parts = line(State::word);
+    // Faults come last, and must not be what is cut.
+    if parts.iter().map(|(part, _)| text::width(part) + 2).sum::<usize>() > usize::from(area.width) {
+        parts = line(short);
+    }
+    for (part, role) in parts {
+        x = layout::put(buf, x, area.y, area.right().saturating_sub(x), &part, look, role) + 2;
     }
     let rates = known.store.rates();
     let spark = sparkline::sparkline(known.store.history().ended(), SPARK, &look.glyphs);
@@ -95,7 +115,7 @@ fn rows(jobs: &Jobs, known: &FlockJobs, model: &Model, look: &Look, area: Rect, 
     let by = |key: SortKey| (sort.key == key).then_some(sort.descending);
     let columns: [Column<'_>; COLUMNS] = [
         Column::new("STATE", 11).sorted(by(SortKey::State)),
-        Column::new("INPUT", 14).grow(2).align(Align::LeftKeepEnd).sorted(by(SortKey::Input)),
+        Column::new("INPUT", 17).grow(3).align(Align::LeftKeepEnd).sorted(by(SortKey::Input)),
         Column::new("TAG", 8).grow(1).priority(4).sorted(by(SortKey::Tag)),
         Column::new("REASON", 22).grow(4).priority(1).sorted(by(SortKey::Reason)),
         Column::new("CREATED", 8).priority(2).sorted(by(SortKey::Created)),
