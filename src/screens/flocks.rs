@@ -218,7 +218,7 @@ impl Behaviour for Flocks {
         let shown = self.shown(&model.data);
         let by = |by: By, descending: bool| (self.by == by).then_some(descending != self.reverse);
         let columns = [
-            Column::new("FLOCK", 14).grow(3).sorted(by(By::Name, false)),
+            Column::new("FLOCK", 12).grow(2).sorted(by(By::Name, false)),
             Column::new("SUPERVISOR", 10).priority(2),
             Column::new("OPEN", 7).align(Align::Right).sorted(by(By::Open, true)),
             Column::new("RUNNING", 9).align(Align::Right),

@@ -99,7 +99,7 @@ impl Glyphs {
         pause: "=",
         bullet: "*",
         warning: "!",
-        on: "x",
+        on: "+",
         off: ".",
         separator: "|",
         thumb: "#",
