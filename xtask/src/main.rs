@@ -7,6 +7,8 @@ use std::{fs, io};
 
 use io::Write as _;
 use shepard::app::actions::{ACTIONS, Reach, Scope};
+use shepard::ui::Role;
+use shepard::ui::theme::BUILT_IN;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -35,6 +37,7 @@ fn files() -> Vec<(&'static str, String)> {
         ("docs/cli.md", shepard::commands::cli_document()),
         ("docs/exit-codes.md", shepard::commands::exit::document()),
         ("docs/keys.md", keys()),
+        ("docs/themes.md", themes()),
     ]
 }
 
@@ -43,7 +46,12 @@ fn keys() -> String {
     let mut text = String::from(
         "# Keys\n\n<!-- Written by `cargo xtask generate` from src/app/actions.rs. -->\n\n\
          The names in the last column are those of `keys.toml` and of the command bar. What changes a flock is absent \
-         with\n`--read-only`; what destroys or stops something asks first.\n",
+         with\n`--read-only`; what destroys or stops something asks first.\n\n\
+         ```toml\n# ~/.config/shepard/keys.toml: an action takes these keys instead of its own; [] takes them away\n\
+         down = [\"j\", \"ctrl-n\", \"down\"]\nretry = [\"e\"]\nmouse = []\n```\n\n\
+         A key is a character (`a`, `G`, `?`), a name (`enter` `esc` `tab` `backtab` `space` `up` `down` `left` `right` \
+         `home`\n`end` `pgup` `pgdn` `delete` `insert` `backspace`), either with `ctrl-` or `alt-` before it. An entry \
+         whose key clashes with\nanother entry of the same group is left out, and the console says so.\n",
     );
     for scope in Scope::ALL {
         text.push_str(&format!("\n## {}\n\n| key | does | name |\n|---|---|---|\n", scope.title()));
@@ -59,6 +67,29 @@ fn keys() -> String {
             let keys = if keys.is_empty() { "none".to_owned() } else { keys.join(" ") };
             text.push_str(&format!("| {keys} | {}{reach} | `{}` |\n", spec.help, spec.name));
         }
+    }
+    text
+}
+
+/// `docs/themes.md`, from the roles and the themes that are built in.
+fn themes() -> String {
+    let built_in: Vec<String> = BUILT_IN.iter().map(|(name, _)| format!("`{name}`")).collect();
+    let mut text = format!(
+        "# Themes\n\n<!-- Written by `cargo xtask generate` from src/ui/theme.rs. -->\n\n\
+         Built in are {}. `:theme NAME` changes the theme, `theme = \"NAME\"` in `config.toml`\nkeeps it. \
+         `default` uses the terminal's own colours and fits light and dark screens; `NO_COLOR` means `no-colour`.\n\n\
+         A theme of your own is a file in `~/.config/shepard/themes/`, read again whenever it is saved. A role that it \
+         leaves out is\nthat of `default`; a mistake in it is said, and the look stays as it was.\n\n\
+         ```toml\n# ~/.config/shepard/themes/mine.toml\n[palette]\nsky = \"#0b5cad\"\n\n[roles]\naccent = \"sky bold\"\n\
+         selection = \"black on 7\"\nmuted = \"default\"\n```\n\n\
+         A style is a colour, perhaps `on` another, and modifiers (`bold` `dim` `italic` `underline` `reverse`). A \
+         colour is a name\nof the palette, one of the terminal's sixteen by name, `#rrggbb`, a number from 0 to 255 or `default`. No \
+         colour ever stands alone:\na sign or a word is always beside it.\n\n\
+         | role | is |\n|---|---|\n",
+        built_in.join(", ")
+    );
+    for role in Role::ALL {
+        text.push_str(&format!("| `{}` | {} |\n", role.name(), role.about()));
     }
     text
 }
