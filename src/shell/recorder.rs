@@ -22,7 +22,14 @@ impl Recorder {
     /// # Errors
     /// When the file exists already or cannot be made.
     pub fn create(path: &Path) -> io::Result<Self> {
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+        let file =
+            OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(|error| {
+                let more = match error.kind() {
+                    io::ErrorKind::AlreadyExists => "; nothing is written over, so name a new file",
+                    _ => "",
+                };
+                io::Error::new(error.kind(), format!("cannot record to {}: {error}{more}", path.display()))
+            })?;
         Ok(Self { to: BufWriter::new(file) })
     }
 
