@@ -97,13 +97,13 @@ impl Carrier {
             Command::Terminate { flock, ids } => {
                 let (open, _) = self.open(&flock).await?;
                 let done = jobs::terminate(&open.ports(), &ids, &who()).await?;
-                Ok(said("asked to stop", &done))
+                said("asked to stop", &done)
             }
             Command::Retry { flock, ids } => {
                 let (open, dir) = self.open(&flock).await?;
                 let done = jobs::retry(&open.ports(), &ids, &who(), open.settings().keep_days).await?;
                 flocks::start(&dir).await?;
-                Ok(said("run again", &done))
+                said("run again", &done)
             }
             Command::Retrieve { flock, ids, to } => self.retrieve(&flock, &ids, &to, tell).await,
             Command::SaveLog { flock, stream, to } => {
@@ -236,14 +236,18 @@ fn files(files: usize) -> String {
     if files == 1 { "1 file".to_owned() } else { format!("{files} files") }
 }
 
-fn said(verb: &str, done: &[jobs::Done]) -> Done {
+/// The sentence about what was done to jobs. Done to none of them, it is no success.
+fn said(verb: &str, done: &[jobs::Done]) -> Result<Done, OperationError> {
     let accepted = done.iter().filter(|one| one.accepted).count();
     let failed: Vec<(String, String)> = done
         .iter()
         .filter_map(|one| Some((one.id.as_str().chars().take(8).collect(), one.reason.clone()?)))
         .collect();
+    if let ([first, ..], 0) = (failed.as_slice(), accepted) {
+        return Err(OperationError::Refused(format!("{} not {verb}: {}", count(done.len()), first.1)));
+    }
     let rest = if failed.is_empty() { String::new() } else { format!(", {} not", failed.len()) };
-    Done { text: format!("{} {verb}{rest}", count(accepted)), failed, path: None }
+    Ok(Done { text: format!("{} {verb}{rest}", count(accepted)), failed, path: None })
 }
 
 /// For the journal: what is done, to which flock, to what in it, and the command line that does the same.
@@ -293,5 +297,30 @@ fn create_request(command: &Command) -> flocks::Create {
         quick_deploy: quick_deploy.as_deref().map(expanded),
         max_jobs: *max_jobs,
         ..flocks::Create::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn done(id: &str, reason: Option<&str>) -> jobs::Done {
+        jobs::Done {
+            id: JobId::parse(id).expect("id"),
+            input: String::new(),
+            accepted: reason.is_none(),
+            reason: reason.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn what_was_done_to_no_job_is_no_success() {
+        let one = said("run again", &[done("a", None)]).expect("done");
+        assert_eq!((one.text.as_str(), one.failed.len()), ("1 job run again", 0));
+        let part =
+            said("run again", &[done("a", None), done("b", Some("it succeeded"))]).expect("done in part");
+        assert_eq!((part.text.as_str(), part.failed.len()), ("1 job run again, 1 not", 1));
+        let none = said("run again", &[done("b", Some("it succeeded"))]).expect_err("not done");
+        assert_eq!(none.to_string(), "1 job not run again: it succeeded");
     }
 }

@@ -252,7 +252,12 @@ impl Attempt<'_> {
         let folder = self.row.quick_deploy.clone().or_else(usual);
         if let Some(folder) = &folder {
             let files = fetch::quick_deploy(self.ports, folder, self.dirs).await?;
-            self.log.say(format!("fetched the quick-deploy folder '{folder}', {files} files")).await;
+            self.log
+                .say(format!(
+                    "fetched the quick-deploy folder '{folder}', {files} {}",
+                    if files == 1 { "file" } else { "files" }
+                ))
+                .await;
         }
         let secrets = fetch::secrets(self.ports, self.dirs).await?;
         if secrets > 0 {

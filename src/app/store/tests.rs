@@ -91,6 +91,7 @@ proptest! {
         let merged = store.merge(&first, &[]);
         view.merge(&store, &merged, NOW);
         view.resize(7);
+        view.go(Move::By(0), &store);
         for batch in batches {
             let (mut changes, mut removed) = (Vec::new(), Vec::new());
             for step in batch {
@@ -216,6 +217,26 @@ fn the_selection_comes_back_when_the_filter_goes() {
     assert!(view.is_empty() && view.selected(&store).is_none());
     let all = view.set_filter(Filter::default(), &store, NOW).expect("a job");
     view.accept(all.run(1), &store, NOW);
+    assert_eq!(view.selected(&store).map(|row| row.id()), chosen);
+}
+
+#[test]
+fn until_it_is_moved_the_selection_stays_on_the_first_row() {
+    let mut store = Store::new();
+    let mut view = View::new(Sort::default());
+    view.resize(5);
+    for number in 0..20 {
+        let newer = JobSummary { created_ms: NOW + i64::from(number), ..job(number) };
+        let merged = store.merge(&[newer], &[]);
+        view.merge(&store, &merged, NOW);
+        assert_eq!((view.window().selected, view.window().top), (0, 0));
+    }
+    view.go(Move::By(1), &store);
+    let chosen = view.selected(&store).map(|row| row.id());
+    let newest = JobSummary { created_ms: NOW + 99, ..job(99) };
+    let merged = store.merge(&[newest], &[]);
+    view.merge(&store, &merged, NOW);
+    assert_eq!(view.window().selected, 2);
     assert_eq!(view.selected(&store).map(|row| row.id()), chosen);
 }
 

@@ -34,6 +34,8 @@ pub struct View {
     chosen: Option<JobId>,
     /// The job under the selection, which it follows when rows come and go around it.
     current: Option<JobId>,
+    /// A person has moved the selection. Until then it stays on the first row, whatever arrives above.
+    moved: bool,
     marks: Marks,
     /// Marked rows that are in `order`.
     marked_shown: usize,
@@ -281,6 +283,13 @@ impl View {
     /// After the order changed: the selection finds its job again, and the marks on view are counted.
     fn settle(&mut self, store: &Store) {
         let length = self.order.len();
+        if !self.moved {
+            self.window.go(Move::Home, length);
+            self.current = self.selected(store).map(|row| row.id());
+            self.chosen.clone_from(&self.current);
+            self.count_marks();
+            return;
+        }
         match self.place_of_id(store, self.current.as_ref()) {
             Some(place) => self.window.follow(place, length),
             None => {
@@ -306,6 +315,7 @@ impl View {
     /// Moves the selection.
     pub fn go(&mut self, to: Move, store: &Store) {
         self.window.go(to, self.order.len());
+        self.moved = true;
         self.choose_here(store);
     }
 
@@ -319,6 +329,7 @@ impl View {
         let Some(index) = store.find(id) else { return false };
         let Some(place) = self.place_of(store.rows(), index) else { return false };
         self.window.go(Move::To(place), self.order.len());
+        self.moved = true;
         self.choose_here(store);
         true
     }
