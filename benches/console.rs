@@ -14,6 +14,8 @@ use std::hint::black_box;
 use criterion::{Criterion, criterion_group, criterion_main};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
+use ratatui::layout::Constraint;
+use ratatui::widgets;
 use shepard::app::filter::Filter;
 use shepard::app::store::{Move, Sort, SortKey, Store, View, ViewJob};
 use shepard::ui::table::{Align, Cell, Column, RowCells, Table};
@@ -101,6 +103,31 @@ fn drawing(c: &mut Criterion, store: &Store) {
     }
 }
 
+/// What a table costs that is handed every row and picks out those on the screen itself, as the usual table widget
+/// is: a tenth of the rows, so that it fits into memory.
+fn drawing_every_row(c: &mut Criterion) {
+    let store = filled(ROWS / 10);
+    let mut terminal = Terminal::new(TestBackend::new(80, 24)).unwrap();
+    let mut group = c.benchmark_group("draw every row");
+    group.sample_size(10);
+    group.bench_function("100k rows 80x24", |b| {
+        b.iter(|| {
+            let rows = store.iter().map(|(_, row)| {
+                widgets::Row::new([
+                    row.state().word().to_owned(),
+                    row.input().to_owned(),
+                    row.tag().unwrap_or_default().to_owned(),
+                    time::age(NOW - row.created_ms()),
+                    row.took_ms(NOW).map(time::duration).unwrap_or_default(),
+                    row.reason().unwrap_or_default().to_owned(),
+                ])
+            });
+            let table = widgets::Table::new(rows, [Constraint::Fill(1); 6]);
+            terminal.draw(|frame| frame.render_widget(table, frame.area())).unwrap();
+        });
+    });
+}
+
 fn filtering(c: &mut Criterion, store: &Store) {
     for (name, line) in [
         ("substring", "sample-4711"),
@@ -172,6 +199,7 @@ fn merging(c: &mut Criterion, store: &mut Store) {
 fn all(c: &mut Criterion) {
     let mut store = filled(ROWS);
     drawing(c, &store);
+    drawing_every_row(c);
     filtering(c, &store);
     sorting(c, &store);
     merging(c, &mut store);
