@@ -180,3 +180,16 @@ fn an_idle_console_draws_nothing_and_computes_nothing() {
         assert!(spent <= 3, "{spent} ticks in {window:?} with {text:?} on the screen");
     }
 }
+
+#[test]
+fn keys_typed_while_the_terminal_is_resized_do_not_wait_for_another_key() {
+    let world = World::new();
+    let mut term = world.console(&[]);
+    term.see("No flock yet");
+    for round in 0..20 {
+        term.resize(80 + round, 24);
+        term.press("?").see("In a table");
+        term.press("<esc>").gone("In a table");
+    }
+    term.press(":q!<enter>").restored();
+}

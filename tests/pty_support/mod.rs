@@ -271,9 +271,15 @@ impl Term {
                 other => panic!("{other:?} is not known here"),
             }
         }
+        let before = self.seen.0.lock().unwrap().raw.len();
         let writer = self.writer.as_mut().unwrap();
         writer.write_all(&bytes).unwrap();
         writer.flush().unwrap();
+        if keys.last().is_some_and(|key| key.code == Code::Esc) {
+            // A key that follows before this one was read would be that key with Alt. Every key is answered by a
+            // frame, so the next byte says that it was read.
+            self.wait("escape was not answered", |seen| seen.raw.len() > before || seen.closed);
+        }
         self
     }
 
