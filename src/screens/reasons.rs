@@ -152,6 +152,9 @@ mod tests {
     fn faults_are_grouped_and_enter_shows_the_jobs_of_a_group() {
         let console = console().press("w");
         insta::assert_snapshot!(console.body());
+        let console = console.sized(120, 40);
+        insta::assert_snapshot!("faults_at_120", console.body());
+        let console = console.sized(80, 24);
         let console = console.press("<enter>");
         assert_eq!(console.model.nav.place(), &Place::Jobs { flock: "demo".to_owned() });
         let body = console.body();
