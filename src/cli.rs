@@ -84,9 +84,9 @@ pub enum Command {
     /// Bring results here
     Retrieve(Retrieve),
     /// Stop jobs
-    Terminate(Terminate),
+    Terminate(OnJobs),
     /// Run failed or cancelled jobs again
-    Retry(Retry),
+    Retry(OnJobs),
     /// Show what was done from this machine, and by whom
     Journal(Journal),
     /// Show versions, paths, the configuration and the flocks
@@ -260,23 +260,9 @@ pub struct Retrieve {
     pub jobs: Vec<String>,
 }
 
-/// `shepard terminate`
+/// `shepard terminate` and `shepard retry`
 #[derive(Debug, Args)]
-pub struct Terminate {
-    /// Flock [default: `flock` of config.toml]
-    #[arg(long, value_name = "NAME", env = "SHEPARD_FLOCK")]
-    pub flock: Option<String>,
-    /// Which jobs.
-    #[command(flatten)]
-    pub which: Which,
-    /// Do not ask
-    #[arg(long)]
-    pub yes: bool,
-}
-
-/// `shepard retry`
-#[derive(Debug, Args)]
-pub struct Retry {
+pub struct OnJobs {
     /// Flock [default: `flock` of config.toml]
     #[arg(long, value_name = "NAME", env = "SHEPARD_FLOCK")]
     pub flock: Option<String>,

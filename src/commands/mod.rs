@@ -135,10 +135,10 @@ fn dispatch(command: Command, context: &Context<'_>) -> Result<Exit> {
         Command::Query(arguments) => block_on(jobs::query(context, &arguments)),
         Command::Logs(arguments) => block_on(logs::run(context, &arguments)),
         Command::Retrieve(arguments) => block_on(retrieve::run(context, &arguments)),
-        Command::Terminate(cli::Terminate { flock, which, yes }) => {
+        Command::Terminate(cli::OnJobs { flock, which, yes }) => {
             block_on(jobs::change(context, jobs::Verb::Terminate, flock.as_ref(), &which, yes))
         }
-        Command::Retry(cli::Retry { flock, which, yes }) => {
+        Command::Retry(cli::OnJobs { flock, which, yes }) => {
             block_on(jobs::change(context, jobs::Verb::Retry, flock.as_ref(), &which, yes))
         }
         Command::Journal(arguments) => journal::run(context, &arguments),

@@ -73,20 +73,9 @@ impl Jobs {
         }
         let now_ms = ctx.now_ms;
         let filter = self.filter.good.clone();
-        let job = self.store(ctx.data).and_then(|store| {
-            // The borrow of the store ends before the context is needed again.
-            Self::filtered(&mut self.view, filter.clone(), store, now_ms)
-        });
+        let Some(jobs) = ctx.data.jobs.get(&self.flock) else { return };
+        let job = self.view.set_filter(filter, &jobs.store, now_ms);
         self.arrange(ctx, job);
-    }
-
-    fn filtered(
-        view: &mut View,
-        filter: crate::app::filter::Filter,
-        store: &Store,
-        now_ms: i64,
-    ) -> Option<ViewJob> {
-        view.set_filter(filter, store, now_ms)
     }
 
     fn sort(&mut self, ctx: &mut Ctx<'_>, sort: Sort) {
