@@ -8,6 +8,8 @@
 //! `shepard_model::transition`'s. A crate and not a module, because the console, the lambdas, the worker image and
 //! the simulator all use it.
 
+#[cfg(feature = "aws")]
+pub mod aws;
 pub mod error;
 #[cfg(feature = "local")]
 pub mod local;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
-use shepard_model::{JobId, JobRow, JobSummary, ObjectRef, Refused, Transition};
+use shepard_model::{JobId, JobRow, JobSummary, ObjectRef, Refused, Shape, Transition};
 pub use shepard_model::{LogLine, LogSource};
 
 use crate::error::Result;
@@ -69,6 +69,9 @@ pub trait Objects: Send + Sync {
     async fn download(&self, object: &ObjectRef, to: &Path) -> Result<u64>;
     /// Copies a file to an object in constant memory. The key shows only when the object is whole.
     async fn upload(&self, from: &Path, to: &ObjectRef) -> Result<ObjectMeta>;
+    /// Writes a small object unless its key is taken. False where it is: then nothing is written, and the object that
+    /// is there stays as it is. Of two writers at once one gets true.
+    async fn put_new(&self, object: &ObjectRef, bytes: &[u8]) -> Result<bool>;
     /// The objects under a prefix, in key order, a page at a time.
     async fn list(&self, bucket: &str, prefix: &str, from: Option<&str>) -> Result<Page<ObjectMeta>>;
     /// Removes an object; no error where there is none.
@@ -152,8 +155,8 @@ pub struct Depth {
 /// A queue with visibility, redelivery and dead letters. Delivers at least once.
 #[async_trait]
 pub trait Queue: Send + Sync {
-    /// Puts messages in.
-    async fn send(&self, bodies: &[String]) -> Result<()>;
+    /// Puts messages in, to be seen after `after_ms`: at most 15 minutes on SQS. An error may leave some of them sent.
+    async fn send(&self, bodies: &[String], after_ms: i64) -> Result<()>;
     /// Takes up to `max` visible messages and hides them for `hide_ms`.
     async fn receive(&self, max: usize, hide_ms: i64) -> Result<Vec<Message>>;
     /// Deletes messages by receipt; a receipt that no longer holds is no error.
@@ -174,6 +177,10 @@ pub struct JobRequest {
     pub name: String,
     /// Environment overrides, as the original's: names in `shepard_model::names::worker_env`.
     pub environment: Vec<(String, String)>,
+    /// What it asks for beyond its definition.
+    pub shape: Shape,
+    /// 1 for a plain job; from 2 the children of an array job, which find out by their index what to do.
+    pub children: u32,
 }
 
 /// Where the compute says a job stands.

@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 
 use shepard_cloud::local::{Home, LocalFlock, Settings};
 use shepard_cloud::ports::{Compute as _, Cursor, JobRequest, Put, Table as _};
-use shepard_model::{Inputs, JobId, JobRow, ObjectRef};
+use shepard_model::{Inputs, JobId, JobRow, ObjectRef, Shape};
 
 const DATA: &str = "SHEPARD_TEST_DATA";
 const ROWS: &str = "SHEPARD_TEST_ROWS";
@@ -39,7 +39,12 @@ async fn other_process() {
     for number in 0..rows.parse().expect("number") {
         let row = row(number);
         created += usize::from(flock.table().put_new(&row).await.expect("put") == Put::Created);
-        let request = JobRequest { name: row.id.to_string(), environment: vec![] };
+        let request = JobRequest {
+            name: row.id.to_string(),
+            environment: vec![],
+            shape: Shape::default(),
+            children: 1,
+        };
         flock.compute().submit(&request).await.expect("submit");
         taken += flock.compute().take(1).await.expect("take").len();
     }

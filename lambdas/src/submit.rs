@@ -48,7 +48,7 @@ pub fn job_request(row: &JobRow) -> JobRequest {
     if row.run > 1 {
         environment.push((text(worker_env::RUN), row.run.to_string()));
     }
-    JobRequest { name: job_name(&row.id, row.run), environment }
+    JobRequest { name: job_name(&row.id, row.run), environment, shape: row.shape(), children: 1 }
 }
 
 /// Hands the current run of a row to the compute unless it is there already, and says so in the row.

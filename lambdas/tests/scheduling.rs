@@ -51,7 +51,7 @@ impl Case {
         let mut bodies: Vec<_> = metas.iter().map(notification).collect();
         let again: Vec<_> = bodies.iter().rev().cloned().collect();
         bodies.extend(again);
-        run(memory.ports().queue.send(&bodies)).unwrap();
+        run(memory.ports().queue.send(&bodies, 0)).unwrap();
         Self { memory, good, bad }
     }
 
@@ -263,7 +263,7 @@ fn handle(ports: &Ports, body: &str) -> shepard_lambdas::Handled {
 fn one_upload_costs_one_call_of_each_kind() {
     let memory = Memory::default();
     let meta = memory.put("a.zip", zip("{}"));
-    run(memory.ports().queue.send(&[notification(&meta)])).unwrap();
+    run(memory.ports().queue.send(&[notification(&meta)], 0)).unwrap();
     let plan = Plan::of([]);
     let scheduler = Scheduler::new(faulty(memory.ports(), &plan), SchedulerSettings::default());
     assert_eq!(run(scheduler.pump_once(10)).unwrap().submitted, 1);
@@ -338,7 +338,7 @@ fn poison_is_dropped_and_does_not_stop_its_neighbours() {
         r#"{"Records":[{"s3":{"bucket":{"name":"inputs"},"object":{"key":"folder/","size":0}}}]}"#.to_owned(),
     );
     bodies.push(notification(&meta));
-    run(memory.ports().queue.send(&bodies)).unwrap();
+    run(memory.ports().queue.send(&bodies, 0)).unwrap();
     let scheduler = Scheduler::new(memory.ports(), SchedulerSettings::default());
     let pumped = run(scheduler.pump_once(10)).unwrap();
     assert_eq!((pumped.received, pumped.poison, pumped.submitted, pumped.retried), (7, 4, 1, 0));

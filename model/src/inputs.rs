@@ -10,6 +10,7 @@ use serde::de::{Deserializer as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::keywords;
+use crate::shape::Shape;
 use crate::value::Value;
 
 /// Largest `inputs.txt` that is read, in bytes. A DynamoDB item is at most 400 KB and holds the row beside it.
@@ -138,6 +139,7 @@ impl Inputs {
                 return Err(InputsError::Special { name, problem: "is given in more than one spelling" });
             }
         }
+        Shape::of(&inputs.variables)?;
         Ok(inputs)
     }
 }

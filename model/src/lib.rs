@@ -10,6 +10,8 @@
 //! | [`value`] | one variable of the user, with its digits kept |
 //! | [`inputs`] | decoding and checking `inputs.txt` |
 //! | [`keywords`] | the reserved and the special names |
+//! | [`shape`] | what a job asks of the compute, from its `SHEPARD_…` variables |
+//! | [`manifest`] | which row each child of an array job runs |
 //! | [`log`] | one line of a job's log |
 //! | [`status`] | the status strings scripts rely on, and the states people see |
 //! | [`row`] | the job row and its one-line summary |
@@ -20,8 +22,10 @@ pub mod id;
 pub mod inputs;
 pub mod keywords;
 pub mod log;
+pub mod manifest;
 pub mod names;
 pub mod row;
+pub mod shape;
 pub mod status;
 pub mod transition;
 pub mod value;
@@ -29,7 +33,9 @@ pub mod value;
 pub use id::{JobId, ObjectRef};
 pub use inputs::{Inputs, InputsError};
 pub use log::{LogLine, LogSource};
+pub use manifest::BatchRef;
 pub use row::{Attempt, JobRow, JobSummary, Note};
+pub use shape::Shape;
 pub use status::{Outcome, Stage, State};
 pub use transition::{Fence, Refused, Transition};
 pub use value::Value;

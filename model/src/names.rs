@@ -71,6 +71,20 @@ pub fn log_stream(id: &JobId, run: u32, attempt: u32) -> String {
     format!("{id}-{run}-{attempt}")
 }
 
+/// Keys of the inputs bucket under this prefix are Shepard's own and never uploads. That bucket, because the roles of
+/// an old stack let the scheduler and the worker at no other.
+pub const OWN_PREFIX: &str = ".shepard/";
+
+/// Key of a batch's manifest, in the inputs bucket.
+pub fn manifest_key(batch: &JobId) -> String {
+    format!("{OWN_PREFIX}manifests/{batch}")
+}
+
+/// Key of what says that a batch was submitted, in the inputs bucket; its bytes are the compute's id.
+pub fn submitted_key(batch: &JobId) -> String {
+    format!("{OWN_PREFIX}submitted/{batch}")
+}
+
 /// Environment of the worker, names exactly as the original job definition spells them.
 pub mod worker_env {
     /// Job id; key of the row.
@@ -103,6 +117,14 @@ pub mod worker_env {
     pub const ERRORS_BUCKET: &str = "errors_bucket";
     /// Ours: which run of the row this is, counted from 1; a person's retry makes the next. Absent means 1.
     pub const RUN: &str = "SHEPARD_RUN";
+    /// Ours: key of the manifest, in the inputs bucket, that says which rows this container runs. Absent means `UUID`.
+    pub const MANIFEST: &str = "SHEPARD_MANIFEST";
+    /// Ours: rows of the manifest that one container runs. Absent means 1.
+    pub const PACK: &str = "SHEPARD_PACK";
+    /// Batch's own: which child of an array this is, from 0. Absent means 0.
+    pub const ARRAY_INDEX: &str = "AWS_BATCH_JOB_ARRAY_INDEX";
+    /// Batch's own: its id of the job; of an array's child, `<array>:<index>`.
+    pub const COMPUTE_ID: &str = "AWS_BATCH_JOB_ID";
     /// Batch's own: which attempt of the run this is, counted from 1.
     pub const ATTEMPT: &str = "AWS_BATCH_JOB_ATTEMPT";
 }

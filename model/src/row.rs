@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{JobId, ObjectRef};
 use crate::inputs::Inputs;
+use crate::manifest::BatchRef;
+use crate::shape::Shape;
 use crate::status::{self, Outcome, Stage, State};
 use crate::transition::Fence;
 use crate::value::Value;
@@ -89,8 +91,11 @@ pub struct JobRow {
     pub ended_ms: Option<i64>,
     /// Which run this is, from 1.
     pub run: u32,
-    /// The compute's own id of the current run.
+    /// The compute's own id of the current run. A row of a batch learns it when a worker claims it.
     pub compute_id: Option<String>,
+    /// The batch that the current run was put into with others; None for a job of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch: Option<BatchRef>,
     /// The worker that holds the row.
     pub claim: Option<Fence>,
     /// Until when the claim is believed without a heartbeat, in milliseconds.
@@ -125,6 +130,7 @@ impl JobRow {
             ended_ms: None,
             run: 1,
             compute_id: None,
+            batch: None,
             claim: None,
             lease_until_ms: 0,
             cancel: None,
@@ -155,6 +161,12 @@ impl JobRow {
             (None, None, Some(_)) => State::Scheduled,
             (None, None, None) => State::Queued,
         }
+    }
+
+    /// What it asks of the compute. A setting that is not valid is as if it were not there: such a row was never
+    /// written by a scheduler that checks them.
+    pub fn shape(&self) -> Shape {
+        Shape::of(&self.variables).unwrap_or_default()
     }
 
     /// The log stream of the newest attempt.

@@ -137,6 +137,8 @@ impl From<Outcome> for State {
 pub enum Stage {
     /// The upload was seen and the row written.
     Arrived,
+    /// A crash left its batch unmade; it was put into another, or into none.
+    Regrouped,
     /// The compute took the job.
     Submitted,
     /// A worker claimed it.
@@ -162,6 +164,7 @@ impl Stage {
     pub fn word(self) -> &'static str {
         match self {
             Self::Arrived => "arrived",
+            Self::Regrouped => "regrouped",
             Self::Submitted => "submitted",
             Self::Claimed => "claimed",
             Self::Fetching => "fetching",

@@ -6,7 +6,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::ObjectRef;
+use crate::id::{JobId, ObjectRef};
+use crate::manifest::BatchRef;
 use crate::names;
 use crate::row::{Attempt, CancelRequest, JobRow, Note};
 use crate::status::{self, Outcome, Stage};
@@ -35,12 +36,23 @@ pub enum Transition {
         /// When.
         at_ms: i64,
     },
+    /// A row leaves a batch that was given up, for another or for none.
+    Regrouped {
+        /// The batch that was given up.
+        from: JobId,
+        /// Where the row goes; None makes it a job of its own.
+        to: Option<BatchRef>,
+        /// When.
+        at_ms: i64,
+    },
     /// A worker begins an attempt.
     Claimed {
         /// Who, and which attempt.
         fence: Fence,
         /// Where its log goes.
         log_stream: String,
+        /// The compute's id of the job, where the worker knows it: what a row of a batch has no other way to learn.
+        compute_id: Option<String>,
         /// When.
         at_ms: i64,
         /// Until when it is believed without a heartbeat.
@@ -128,6 +140,9 @@ pub enum Refused {
     /// The run has been submitted already.
     #[error("the job has been submitted already")]
     Submitted,
+    /// The row is in another batch, or in none.
+    #[error("the job is in another batch")]
+    OtherBatch,
     /// A job whose input is bad stays rejected.
     #[error("a rejected job cannot run: mend its input and batch it again")]
     Rejected,
@@ -154,8 +169,13 @@ impl JobRow {
     fn change(&mut self, change: &Transition) -> Result<(), Refused> {
         match change {
             Transition::Submitted { run, compute_id, at_ms } => self.submitted(*run, compute_id, *at_ms),
-            Transition::Claimed { fence, log_stream, at_ms, lease_until_ms } => {
-                self.claimed(fence, log_stream, *at_ms, *lease_until_ms)
+            Transition::Regrouped { from, to, at_ms } => self.regrouped(from, to.as_ref(), *at_ms),
+            Transition::Claimed { fence, log_stream, compute_id, at_ms, lease_until_ms } => {
+                self.claimed(fence, log_stream, *at_ms, *lease_until_ms)?;
+                if self.compute_id.is_none() {
+                    self.compute_id.clone_from(compute_id);
+                }
+                Ok(())
             }
             Transition::Heartbeat { fence, lease_until_ms } => {
                 self.held_by(fence)?;
@@ -210,6 +230,22 @@ impl JobRow {
                 Ok(())
             }
         }
+    }
+
+    fn regrouped(&mut self, from: &JobId, to: Option<&BatchRef>, at_ms: i64) -> Result<(), Refused> {
+        self.open()?;
+        if self.batch.as_ref() == to {
+            return Ok(());
+        }
+        if self.batch.as_ref().is_none_or(|batch| batch.id != *from) {
+            return Err(Refused::OtherBatch);
+        }
+        if self.compute_id.is_some() || self.claim.is_some() {
+            return Err(Refused::Submitted);
+        }
+        self.batch = to.cloned();
+        self.note(Stage::Regrouped, at_ms, None);
+        Ok(())
     }
 
     fn claimed(
@@ -318,6 +354,7 @@ impl JobRow {
         self.reason = None;
         self.exit_code = None;
         self.compute_id = None;
+        self.batch = None;
         self.cancel = None;
         self.note(Stage::Requeued, at_ms, Some(format!("run {} asked for by {by}", self.run)));
         Ok(())
@@ -369,6 +406,7 @@ mod tests {
         Transition::Claimed {
             fence: fence(attempt, worker),
             log_stream: format!("job-1-{attempt}"),
+            compute_id: None,
             at_ms,
             lease_until_ms: at_ms + 100,
         }
@@ -493,6 +531,7 @@ mod tests {
                 (fences.clone(), 0..500_i64).prop_map(|(fence, at_ms)| Transition::Claimed {
                     fence,
                     log_stream: String::new(),
+                    compute_id: None,
                     at_ms,
                     lease_until_ms: at_ms + 50
                 }),

@@ -21,6 +21,8 @@ pub struct Job {
     pub run: u32,
     /// Attempt of the run, from 1.
     pub attempt: u32,
+    /// The compute's id of the job, if it says.
+    pub compute_id: Option<String>,
     /// An EFS is mounted.
     pub uses_efs: bool,
     /// A Lustre is mounted.
@@ -76,6 +78,7 @@ impl Job {
             invoked,
             run: env.count(env::RUN)?.unwrap_or(1),
             attempt: env.count(env::ATTEMPT)?.unwrap_or(1),
+            compute_id: env.optional(env::COMPUTE_ID).map(str::to_owned),
             uses_efs: env.truth(env::USES_EFS)?,
             uses_lustre: env.truth(env::USES_LUSTRE)?,
             allow_docker: env.truth(env::ALLOW_DOCKER_ACCESS)?,

@@ -122,6 +122,7 @@ async fn claim(ports: &Ports, job: &Job, fence: &Fence) -> Result<Box<JobRow>, E
     let claimed = Transition::Claimed {
         fence: fence.clone(),
         log_stream: names::log_stream(&job.id, job.run, job.attempt),
+        compute_id: job.compute_id.clone(),
         at_ms,
         lease_until_ms: at_ms + LEASE_MS,
     };

@@ -382,6 +382,7 @@ async fn a_job_that_ended_or_belongs_to_another_is_left_alone() {
     let claimed = Transition::Claimed {
         fence: other,
         log_stream: "s".into(),
+        compute_id: None,
         at_ms: now,
         lease_until_ms: now + 60_000,
     };
@@ -407,6 +408,7 @@ async fn a_worker_whose_row_is_taken_over_stops_and_writes_nothing() {
         let claimed = Transition::Claimed {
             fence: other.clone(),
             log_stream: "s".into(),
+            compute_id: None,
             at_ms: now,
             lease_until_ms: now + 60_000,
         };

@@ -206,9 +206,13 @@ impl LocalCompute {
 
 #[async_trait]
 impl Compute for LocalCompute {
-    /// A name that is live already is not taken twice: its id is given.
+    /// A name that is live already is not taken twice: its id is given. One machine has no use for arrays.
     async fn submit(&self, job: &JobRequest) -> Result<String> {
         let name = job.name.clone();
+        if job.children > 1 {
+            let error = CloudError::new("submit the job", name, Kind::Invalid);
+            return Err(error.because("a local flock runs single jobs, not arrays"));
+        }
         let environment = serde_json::to_string(&job.environment)
             .map_err(|error| CloudError::new("submit the job", &name, Kind::Invalid).because(error))?;
         self.database

@@ -9,7 +9,7 @@ mod confined;
 mod list;
 
 use std::fs::File;
-use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -90,6 +90,12 @@ impl Objects for LocalObjects {
         let (from, wanted) = (from.to_owned(), Wanted::default());
         let (flag, sweep) = (Arc::clone(&wanted.0), self.first_upload_to(&to.bucket));
         blocking(target.operation, move || target.upload(&from, sweep, &flag)).await
+    }
+
+    async fn put_new(&self, object: &ObjectRef, bytes: &[u8]) -> Result<bool> {
+        let target = self.target("write", object)?;
+        let bytes = bytes.to_vec();
+        blocking(target.operation, move || target.put_new(&bytes)).await
     }
 
     async fn list(&self, bucket: &str, prefix: &str, from: Option<&str>) -> Result<Page<ObjectMeta>> {
@@ -200,7 +206,7 @@ impl Target {
             .try_reserve_exact(usize::try_from(length).unwrap_or(usize::MAX))
             .map_err(|error| self.fail(Kind::Invalid).because(error))?;
         file.seek(SeekFrom::Start(start)).map_err(|error| self.io(error))?;
-        file.by_ref().take(length).read_to_end(&mut bytes).map_err(|error| self.io(error))?;
+        io::Read::by_ref(&mut file).take(length).read_to_end(&mut bytes).map_err(|error| self.io(error))?;
         self.check_unchanged(&file)?;
         Ok(Part { bytes, start, total })
     }
@@ -224,6 +230,28 @@ impl Target {
         Ok(copied)
     }
 
+    /// Grows beside its key and is linked to it: a link never replaces what is there.
+    fn put_new(&self, bytes: &[u8]) -> Result<bool> {
+        let place = self.place()?;
+        self.make_bucket()?;
+        let temps = confined::make_folder(&self.bucket()?, confined::TEMP).map_err(|error| self.io(error))?;
+        let mut temp = Temp::new(&temps).map_err(|error| self.io(error))?;
+        temp.file.write_all(bytes).map_err(|error| self.io(error))?;
+        let parent = place.parent(self.bucket()?, true).map_err(|error| self.io(error))?;
+        match rustix::fs::linkat(temp.folder, &temp.name, &parent, place.name, AtFlags::empty()) {
+            Ok(()) => Ok(true),
+            Err(Errno::EXIST) => Ok(false),
+            Err(error) => Err(self.io(error)),
+        }
+    }
+
+    fn make_bucket(&self) -> Result<()> {
+        match std::fs::create_dir(&self.path) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(self.io(error)),
+            _ => Ok(()),
+        }
+    }
+
     fn upload(&self, from: &Path, sweep: bool, unwanted: &AtomicBool) -> Result<ObjectMeta> {
         let place = self.place()?;
         let source = File::open(from)
@@ -233,10 +261,7 @@ impl Target {
             let error = CloudError::new("upload the file", from.display().to_string(), Kind::Invalid);
             return Err(error.because("it is not a regular file"));
         };
-        match std::fs::create_dir(&self.path) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(self.io(error)),
-            _ => {}
-        }
+        self.make_bucket()?;
         let temps = confined::make_folder(&self.bucket()?, confined::TEMP).map_err(|error| self.io(error))?;
         let mut temp = Temp::new(&temps).map_err(|error| self.io(error))?;
         if sweep && let Ok(now) = rustix::fs::fstat(&temp.file) {

@@ -57,13 +57,15 @@ pub(super) fn enqueue(tx: &Transaction<'_>, body: &str, visible_ms: i64) -> Resu
 
 #[async_trait]
 impl Queue for LocalQueue {
-    async fn send(&self, bodies: &[String]) -> Result<()> {
+    async fn send(&self, bodies: &[String], after_ms: i64) -> Result<()> {
         if bodies.is_empty() {
             return Ok(());
         }
-        let (bodies, now) = (bodies.to_vec(), self.clock.now_ms());
+        let (bodies, visible_ms) = (bodies.to_vec(), self.clock.now_ms().saturating_add(after_ms.max(0)));
         self.database
-            .write("send a message to", move |tx| bodies.iter().try_for_each(|body| enqueue(tx, body, now)))
+            .write("send a message to", move |tx| {
+                bodies.iter().try_for_each(|body| enqueue(tx, body, visible_ms))
+            })
             .await
     }
 

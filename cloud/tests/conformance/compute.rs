@@ -1,12 +1,13 @@
 //! The compute, as far as the port goes: nothing runs in these cases unless the adapter runs it by itself.
 
 use shepard_cloud::ports::{ComputeJob, ComputeState, JobRequest};
+use shepard_model::Shape;
 
 use crate::Subject;
 
 async fn submit(subject: &Subject, name: &str) -> String {
     let environment = vec![("UUID".to_owned(), name.to_owned()), ("KEY".to_owned(), "a b\n'ä'".to_owned())];
-    let request = JobRequest { name: name.to_owned(), environment };
+    let request = JobRequest { name: name.to_owned(), environment, shape: Shape::default(), children: 1 };
     subject.ports.compute.submit(&request).await.expect("submit")
 }
 

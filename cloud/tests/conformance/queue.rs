@@ -14,7 +14,7 @@ const LONG_MS: i64 = 600_000;
 
 async fn send(subject: &Subject, bodies: &[&str]) {
     let bodies: Vec<_> = bodies.iter().map(|body| (*body).to_owned()).collect();
-    subject.ports.queue.send(&bodies).await.expect("send");
+    subject.ports.queue.send(&bodies, 0).await.expect("send");
 }
 
 /// The one message there is.
@@ -106,7 +106,7 @@ pub(crate) async fn dead_letters_and_back(make: impl AsyncFn() -> Subject) {
 pub(crate) async fn many_messages_and_receivers(make: impl AsyncFn() -> Subject) {
     let subject = make().await;
     let bodies: Vec<_> = (0..100).map(|n| format!("m{n}")).collect();
-    subject.ports.queue.send(&bodies).await.expect("send");
+    subject.ports.queue.send(&bodies, 0).await.expect("send");
     subject
         .eventually("a hundred waiting", async || {
             subject.ports.queue.depth().await.expect("depth").waiting == 100

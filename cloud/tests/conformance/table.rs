@@ -25,7 +25,7 @@ fn fence(worker: &str) -> Fence {
 
 fn claim(worker: &str) -> Transition {
     let fence = fence(worker);
-    Transition::Claimed { fence, log_stream: "s".into(), at_ms: 5, lease_until_ms: 500 }
+    Transition::Claimed { fence, log_stream: "s".into(), compute_id: None, at_ms: 5, lease_until_ms: 500 }
 }
 
 fn finish(worker: &str) -> Transition {

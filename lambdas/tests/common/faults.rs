@@ -150,6 +150,9 @@ impl Objects for Faulty {
     async fn upload(&self, from: &Path, to: &ObjectRef) -> Result<ObjectMeta> {
         self.inner.objects.upload(from, to).await
     }
+    async fn put_new(&self, object: &ObjectRef, bytes: &[u8]) -> Result<bool> {
+        self.plan.call("put_new", self.inner.objects.put_new(object, bytes)).await
+    }
     async fn list(&self, bucket: &str, prefix: &str, from: Option<&str>) -> Result<Page<ObjectMeta>> {
         self.inner.objects.list(bucket, prefix, from).await
     }
@@ -179,8 +182,8 @@ impl Table for Faulty {
 
 #[async_trait]
 impl Queue for Faulty {
-    async fn send(&self, bodies: &[String]) -> Result<()> {
-        self.inner.queue.send(bodies).await
+    async fn send(&self, bodies: &[String], after_ms: i64) -> Result<()> {
+        self.plan.call("send", self.inner.queue.send(bodies, after_ms)).await
     }
     async fn receive(&self, max: usize, hide_ms: i64) -> Result<Vec<Message>> {
         self.plan.call("receive", self.inner.queue.receive(max, hide_ms)).await

@@ -46,6 +46,9 @@ pub struct World {
     sent: u64,
 }
 
+/// Objects a page: few, so that tests turn pages.
+const LISTED: usize = 3;
+
 /// How often a message is delivered before it is given up.
 pub const MAX_DELIVERIES: u32 = 12;
 
@@ -116,8 +119,27 @@ impl Objects for Memory {
     async fn upload(&self, _: &Path, to: &ObjectRef) -> Result<ObjectMeta> {
         no("upload", to, Kind::Other)
     }
-    async fn list(&self, bucket: &str, _: &str, _: Option<&str>) -> Result<Page<ObjectMeta>> {
-        no("list", bucket, Kind::Other)
+    async fn put_new(&self, object: &ObjectRef, bytes: &[u8]) -> Result<bool> {
+        let mut world = self.world();
+        let key = (object.bucket.clone(), object.key.clone());
+        let free = !world.objects.contains_key(&key);
+        if free {
+            world.objects.insert(key, bytes.to_vec());
+        }
+        Ok(free)
+    }
+    async fn list(&self, bucket: &str, prefix: &str, from: Option<&str>) -> Result<Page<ObjectMeta>> {
+        let world = self.world();
+        let mut found = world.objects.iter().filter(|((known, key), _)| {
+            known == bucket && key.starts_with(prefix) && from.is_none_or(|from| key.as_str() > from)
+        });
+        let meta = |((bucket, key), bytes): (&(String, String), &Vec<u8>)| {
+            let object = ObjectRef::new(bucket, key).at("v1");
+            ObjectMeta { object, size: bytes.len() as u64, modified_ms: 0 }
+        };
+        let items: Vec<_> = found.by_ref().take(LISTED).map(meta).collect();
+        let next = items.last().filter(|_| found.next().is_some()).map(|last| last.object.key.clone());
+        Ok(Page { items, next })
     }
     async fn delete(&self, object: &ObjectRef) -> Result<()> {
         no("delete", object, Kind::Other)
@@ -161,11 +183,12 @@ impl Table for Memory {
 
 #[async_trait]
 impl Queue for Memory {
-    async fn send(&self, bodies: &[String]) -> Result<()> {
+    async fn send(&self, bodies: &[String], after_ms: i64) -> Result<()> {
         let mut world = self.world();
+        let visible_ms = if after_ms > 0 { world.now_ms + after_ms } else { 0 };
         for body in bodies {
             world.sent += 1;
-            let waiting = Waiting { number: world.sent, body: body.clone(), visible_ms: 0, deliveries: 0 };
+            let waiting = Waiting { number: world.sent, body: body.clone(), visible_ms, deliveries: 0 };
             world.queue.push(waiting);
         }
         Ok(())

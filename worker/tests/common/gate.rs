@@ -100,6 +100,9 @@ impl Objects for Gated {
     async fn upload(&self, from: &Path, to: &ObjectRef) -> Result<ObjectMeta> {
         self.gate.pass(self.inner.objects.upload(from, to)).await
     }
+    async fn put_new(&self, object: &ObjectRef, bytes: &[u8]) -> Result<bool> {
+        self.gate.pass(self.inner.objects.put_new(object, bytes)).await
+    }
     async fn list(&self, bucket: &str, prefix: &str, from: Option<&str>) -> Result<Page<ObjectMeta>> {
         self.gate.pass(self.inner.objects.list(bucket, prefix, from)).await
     }

@@ -88,6 +88,16 @@ impl Objects for Memory {
         self.head(to).await
     }
 
+    async fn put_new(&self, object: &ObjectRef, bytes: &[u8]) -> Result<bool> {
+        let path = self.path(object);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        match std::fs::File::create_new(path) {
+            Ok(mut file) => std::io::Write::write_all(&mut file, bytes).map(|()| true),
+            Err(_) => Ok(false),
+        }
+        .map_err(|error| CloudError::io("write", object.to_string(), error))
+    }
+
     async fn list(&self, bucket: &str, prefix: &str, from: Option<&str>) -> Result<Page<ObjectMeta>> {
         // Two a page, so that whoever forgets the second page is found out.
         let mut keys = self
@@ -174,7 +184,7 @@ impl Secrets for Memory {
 
 #[async_trait]
 impl Queue for Memory {
-    async fn send(&self, _bodies: &[String]) -> Result<()> {
+    async fn send(&self, _bodies: &[String], _after_ms: i64) -> Result<()> {
         Err(unused())
     }
     async fn receive(&self, _max: usize, _hide_ms: i64) -> Result<Vec<Message>> {

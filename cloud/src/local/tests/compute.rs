@@ -1,10 +1,16 @@
 use super::*;
 use crate::local::{End, LocalJob};
 use crate::ports::{Compute as _, ComputeState, JobRequest};
+use shepard_model::Shape;
 
 async fn submit(fixture: &Fixture, name: &str) -> String {
     let environment = vec![("UUID".to_owned(), name.to_owned()), ("X".to_owned(), "a\nb".to_owned())];
-    fixture.flock.compute().submit(&JobRequest { name: name.into(), environment }).await.expect("submit")
+    fixture
+        .flock
+        .compute()
+        .submit(&JobRequest { name: name.into(), environment, shape: Shape::default(), children: 1 })
+        .await
+        .expect("submit")
 }
 
 async fn take_one(fixture: &Fixture) -> LocalJob {

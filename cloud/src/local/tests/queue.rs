@@ -8,7 +8,7 @@ use crate::ports::{Depth, Message, Queue as _};
 
 async fn send(fixture: &Fixture, bodies: &[&str]) {
     let bodies: Vec<_> = bodies.iter().map(|body| (*body).to_owned()).collect();
-    fixture.flock.queue().send(&bodies).await.expect("send");
+    fixture.flock.queue().send(&bodies, 0).await.expect("send");
 }
 
 async fn receive(fixture: &Fixture, max: usize) -> Vec<Message> {
@@ -149,7 +149,7 @@ proptest! {
                 match step {
                     Step::Send => {
                         sent += 1;
-                        queue.send(&[format!("m{sent}")]).await.expect("send");
+                        queue.send(&[format!("m{sent}")], 0).await.expect("send");
                     }
                     Step::Receive(max) => {
                         let messages = receive(&fixture, max).await;

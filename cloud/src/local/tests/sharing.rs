@@ -4,13 +4,14 @@ use std::collections::HashSet;
 
 use super::*;
 use crate::ports::{Compute as _, JobRequest, ObjectMeta, Put, Queue as _, Table as _};
+use shepard_model::Shape;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn writers_that_meet_lose_nothing_and_do_nothing_twice() {
     const EACH: usize = 40;
     let fixture = Fixture::new();
     let bodies: Vec<_> = (0..4 * EACH).map(|number| format!("m{number}")).collect();
-    fixture.flock.queue().send(&bodies).await.expect("send");
+    fixture.flock.queue().send(&bodies, 0).await.expect("send");
     let objects: Vec<_> = (0..50)
         .map(|number| ObjectMeta {
             object: ObjectRef::new("inputs", format!("o{number}")),
@@ -29,7 +30,12 @@ async fn writers_that_meet_lose_nothing_and_do_nothing_twice() {
                 for number in 0..EACH {
                     let row = row(&format!("shared{number}"));
                     created += usize::from(flock.table().put_new(&row).await.expect("put") == Put::Created);
-                    let request = JobRequest { name: row.id.to_string(), environment: vec![] };
+                    let request = JobRequest {
+                        name: row.id.to_string(),
+                        environment: vec![],
+                        shape: Shape::default(),
+                        children: 1,
+                    };
                     flock.compute().submit(&request).await.expect("submit");
                     claimed += flock.compute().take(1).await.expect("take").len();
                     let messages = flock.queue().receive(1, 1_000).await.expect("receive");

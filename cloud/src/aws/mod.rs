@@ -1,0 +1,1 @@
+//! The adapters of AWS: the only importer of its SDK.

@@ -1,0 +1,3 @@
+//! The Lambda program of a flock.
+
+fn main() {}

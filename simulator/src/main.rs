@@ -1,0 +1,3 @@
+//! The scheduler on virtual time.
+
+fn main() {}
