@@ -84,7 +84,8 @@ fn the_reconciliation_makes_up_for_every_lost_step_and_does_nothing_twice() {
         for (index, until) in [(6, 10), (7, i64::MAX)] {
             let fence = Fence { run: 1, attempt: 1, worker: "w".into() };
             let (log_stream, at_ms, lease_until_ms) = (String::new(), 1, until);
-            let claim = Transition::Claimed { fence, log_stream, compute_id: None, at_ms, lease_until_ms };
+            let (compute_id, batch) = (None, None);
+            let claim = Transition::Claimed { fence, log_stream, compute_id, batch, at_ms, lease_until_ms };
             ports.table.apply(&rows[index].id, &claim).await.unwrap();
         }
         {

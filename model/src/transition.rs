@@ -53,6 +53,9 @@ pub enum Transition {
         log_stream: String,
         /// The compute's id of the job, where the worker knows it: what a row of a batch has no other way to learn.
         compute_id: Option<String>,
+        /// Where the worker found the row; None where its job is the row's own. A row that has left a batch since,
+        /// or was put into one, takes no worker that was sent for the other.
+        batch: Option<BatchRef>,
         /// When.
         at_ms: i64,
         /// Until when it is believed without a heartbeat.
@@ -170,7 +173,12 @@ impl JobRow {
         match change {
             Transition::Submitted { run, compute_id, at_ms } => self.submitted(*run, compute_id, *at_ms),
             Transition::Regrouped { from, to, at_ms } => self.regrouped(from, to.as_ref(), *at_ms),
-            Transition::Claimed { fence, log_stream, compute_id, at_ms, lease_until_ms } => {
+            Transition::Claimed { fence, log_stream, compute_id, batch, at_ms, lease_until_ms } => {
+                self.open()?;
+                self.same_run(fence.run)?;
+                if self.batch != *batch {
+                    return Err(Refused::OtherBatch);
+                }
                 self.claimed(fence, log_stream, *at_ms, *lease_until_ms)?;
                 if self.compute_id.is_none() {
                     self.compute_id.clone_from(compute_id);
@@ -255,8 +263,6 @@ impl JobRow {
         at_ms: i64,
         lease_until_ms: i64,
     ) -> Result<(), Refused> {
-        self.open()?;
-        self.same_run(fence.run)?;
         if self.cancel.is_some() {
             return Err(Refused::Cancelling);
         }
@@ -407,6 +413,7 @@ mod tests {
             fence: fence(attempt, worker),
             log_stream: format!("job-1-{attempt}"),
             compute_id: None,
+            batch: None,
             at_ms,
             lease_until_ms: at_ms + 100,
         }
@@ -496,6 +503,43 @@ mod tests {
     }
 
     #[test]
+    fn a_worker_claims_a_row_where_the_row_is_and_nowhere_else() {
+        let at = |name, index| BatchRef { id: JobId::parse(name).expect("id"), index };
+        let claimed = |row: &JobRow, place: Option<BatchRef>| {
+            let Transition::Claimed { fence, log_stream, at_ms, lease_until_ms, .. } = claim(1, "w", 2_000)
+            else {
+                unreachable!()
+            };
+            let compute_id = Some("array:7".to_owned());
+            row.apply(&Transition::Claimed {
+                fence,
+                log_stream,
+                compute_id,
+                batch: place,
+                at_ms,
+                lease_until_ms,
+            })
+        };
+        let mut row = row();
+        assert_eq!(claimed(&row, Some(at("one", 0))), Err(Refused::OtherBatch));
+        row.batch = Some(at("one", 3));
+        for other in [None, Some(at("one", 2)), Some(at("two", 3))] {
+            assert_eq!(claimed(&row, other), Err(Refused::OtherBatch));
+        }
+        let held = claimed(&row, Some(at("one", 3))).expect("claimed");
+        assert_eq!(held.compute_id.as_deref(), Some("array:7"));
+        let alone = Transition::Regrouped { from: at("one", 0).id, to: None, at_ms: 5 };
+        assert_eq!(held.apply(&alone), Err(Refused::Submitted));
+        let alone = row.apply(&alone).expect("regrouped");
+        assert_eq!(
+            claimed(&alone, Some(at("one", 3))),
+            Err(Refused::OtherBatch),
+            "the array's child is too late"
+        );
+        assert!(claimed(&alone, None).is_ok());
+    }
+
+    #[test]
     fn a_cancel_ends_what_waits_and_marks_what_runs() {
         let cancel = Transition::CancelRequested { by: "me".into(), at_ms: 5 };
         assert_eq!(row().apply(&cancel).expect("cancel").state(), State::Cancelled);
@@ -532,6 +576,7 @@ mod tests {
                     fence,
                     log_stream: String::new(),
                     compute_id: None,
+                    batch: None,
                     at_ms,
                     lease_until_ms: at_ms + 50
                 }),

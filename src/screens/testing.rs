@@ -269,6 +269,7 @@ pub(crate) fn claimed(row: &JobRow, attempt: u32, at_ms: i64) -> JobRow {
         fence: fence(attempt),
         log_stream: shepard_model::names::log_stream(&row.id, 1, attempt),
         compute_id: None,
+        batch: None,
         at_ms,
         lease_until_ms: at_ms + 60_000,
     };

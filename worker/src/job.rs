@@ -5,8 +5,8 @@
 use std::collections::HashMap;
 
 use shepard_cloud::ports::Buckets;
-use shepard_model::JobId;
 use shepard_model::names::worker_env as env;
+use shepard_model::{BatchRef, JobId};
 
 /// One attempt, as the compute started it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub struct Job {
     pub attempt: u32,
     /// The compute's id of the job, if it says.
     pub compute_id: Option<String>,
+    /// Where the manifest says that the row is; None for a job of its own.
+    pub batch: Option<BatchRef>,
     /// An EFS is mounted.
     pub uses_efs: bool,
     /// A Lustre is mounted.
@@ -79,6 +81,7 @@ impl Job {
             run: env.count(env::RUN)?.unwrap_or(1),
             attempt: env.count(env::ATTEMPT)?.unwrap_or(1),
             compute_id: env.optional(env::COMPUTE_ID).map(str::to_owned),
+            batch: None,
             uses_efs: env.truth(env::USES_EFS)?,
             uses_lustre: env.truth(env::USES_LUSTRE)?,
             allow_docker: env.truth(env::ALLOW_DOCKER_ACCESS)?,

@@ -123,6 +123,7 @@ async fn claim(ports: &Ports, job: &Job, fence: &Fence) -> Result<Box<JobRow>, E
         fence: fence.clone(),
         log_stream: names::log_stream(&job.id, job.run, job.attempt),
         compute_id: job.compute_id.clone(),
+        batch: job.batch.clone(),
         at_ms,
         lease_until_ms: at_ms + LEASE_MS,
     };

@@ -383,6 +383,7 @@ async fn a_job_that_ended_or_belongs_to_another_is_left_alone() {
         fence: other,
         log_stream: "s".into(),
         compute_id: None,
+        batch: None,
         at_ms: now,
         lease_until_ms: now + 60_000,
     };
@@ -409,6 +410,7 @@ async fn a_worker_whose_row_is_taken_over_stops_and_writes_nothing() {
             fence: other.clone(),
             log_stream: "s".into(),
             compute_id: None,
+            batch: None,
             at_ms: now,
             lease_until_ms: now + 60_000,
         };

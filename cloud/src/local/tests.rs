@@ -61,6 +61,7 @@ fn claim() -> Transition {
         fence: Fence { run: 1, attempt: 1, worker: "w".into() },
         log_stream: "s-1-1".into(),
         compute_id: None,
+        batch: None,
         at_ms: 2_000,
         lease_until_ms: 3_000,
     }

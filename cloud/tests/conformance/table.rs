@@ -24,8 +24,8 @@ fn fence(worker: &str) -> Fence {
 }
 
 fn claim(worker: &str) -> Transition {
-    let fence = fence(worker);
-    Transition::Claimed { fence, log_stream: "s".into(), compute_id: None, at_ms: 5, lease_until_ms: 500 }
+    let (fence, log_stream, batch) = (fence(worker), "s".into(), None);
+    Transition::Claimed { fence, log_stream, compute_id: None, batch, at_ms: 5, lease_until_ms: 500 }
 }
 
 fn finish(worker: &str) -> Transition {
