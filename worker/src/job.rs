@@ -65,9 +65,10 @@ impl Job {
         N: Into<String>,
         V: Into<String>,
     {
-        let known: HashMap<String, String> =
-            pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
-        let env = Environment(&known);
+        Self::read(&Environment(&known(pairs)))
+    }
+
+    pub(crate) fn read(env: &Environment<'_>) -> Result<Self, JobError> {
         let id = env.required(env::UUID)?;
         let invoked = env.required(env::IS_INVOKED)? == "True";
         // The original treats every other value as "not invoked" but only ever writes these two.
@@ -91,11 +92,21 @@ impl Job {
     }
 }
 
-struct Environment<'a>(&'a HashMap<String, String>);
+/// The last of equal names counts.
+pub(crate) fn known<N, V>(pairs: impl IntoIterator<Item = (N, V)>) -> HashMap<String, String>
+where
+    N: Into<String>,
+    V: Into<String>,
+{
+    pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect()
+}
+
+/// A worker's environment, as pairs.
+pub(crate) struct Environment<'a>(pub(crate) &'a HashMap<String, String>);
 
 impl<'a> Environment<'a> {
     /// A value that is there and not empty.
-    fn optional(&self, name: &'static str) -> Option<&'a str> {
+    pub(crate) fn optional(&self, name: &'static str) -> Option<&'a str> {
         self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
@@ -112,7 +123,7 @@ impl<'a> Environment<'a> {
         }
     }
 
-    fn count(&self, name: &'static str) -> Result<Option<u32>, JobError> {
+    pub(crate) fn count(&self, name: &'static str) -> Result<Option<u32>, JobError> {
         let Some(text) = self.optional(name) else { return Ok(None) };
         match text.parse::<u32>() {
             Ok(count) if count > 0 => Ok(Some(count)),
@@ -134,7 +145,7 @@ impl<'a> Environment<'a> {
     }
 }
 
-fn odd(name: &'static str, value: &str, wanted: &'static str) -> JobError {
+pub(crate) fn odd(name: &'static str, value: &str, wanted: &'static str) -> JobError {
     JobError::Odd { name, value: value.chars().take(80).collect(), wanted }
 }
 

@@ -7,6 +7,8 @@
 //! | module | holds |
 //! |---|---|
 //! | [`job`] | which attempt this is, read off the contract's worker environment |
+//! | [`assignment`] | what a container is to run: one job, or its share of a batch, found in the manifest |
+//! | [`pack`] | the rows of a batch's container, one after another |
 //! | [`place`] | the directories a job gets, and joins that cannot leave them |
 //! | [`environment`] | the payload's environment, in the contract's order |
 //! | [`payload`] | the trait behind which the user's code runs |
@@ -22,11 +24,13 @@
 //! or writes a secret or a user's variable to a log.
 
 pub mod archive;
+pub mod assignment;
 pub mod environment;
 pub mod fetch;
 pub mod job;
 pub mod log;
 pub mod outputs;
+pub mod pack;
 pub mod payload;
 pub mod place;
 pub mod process;
@@ -34,7 +38,9 @@ mod readers;
 pub mod row;
 pub mod run;
 
+pub use assignment::{Assignment, Child, ManifestError};
 pub use job::{Job, JobError};
+pub use pack::work;
 pub use payload::{Exited, Line, Payload, PayloadError, PayloadSpec};
 pub use place::Place;
 pub use process::ProcessPayload;

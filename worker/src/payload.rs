@@ -37,6 +37,9 @@ pub struct PayloadSpec {
     pub ulimit_nofile: Option<u64>,
     /// The payload may talk to the Docker daemon.
     pub allow_docker: bool,
+    /// Seconds that it may run, where the job says so. A compute's own limit is one for a whole container, which
+    /// may have the payloads of other jobs to run as well.
+    pub timeout_s: Option<u64>,
 }
 
 impl std::fmt::Debug for PayloadSpec {

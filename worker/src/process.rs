@@ -66,7 +66,7 @@ impl ProcessPayload {
         self
     }
 
-    /// Stops the payload after so many seconds.
+    /// Stops the payload after so many seconds; sooner where the job itself says so.
     #[must_use]
     pub fn with_timeout(mut self, timeout_s: Option<u64>) -> Self {
         self.timeout_s = timeout_s;
@@ -152,14 +152,15 @@ impl ProcessPayload {
         &self,
         child: &mut Child,
         group: &Group,
+        limit_s: Option<u64>,
         stop: &CancellationToken,
     ) -> io::Result<(ExitStatus, Cause)> {
-        let limit = self.timeout_s.unwrap_or_default();
+        let limit = limit_s.unwrap_or_default();
         let cause = tokio::select! {
             biased;
             status = child.wait() => return Ok((status?, Cause::Itself)),
             () = stop.cancelled() => Cause::Stopped,
-            () = self.clock.sleep_ms(limit.saturating_mul(1000)), if self.timeout_s.is_some() => {
+            () = self.clock.sleep_ms(limit.saturating_mul(1000)), if limit_s.is_some() => {
                 Cause::TimedOut(limit)
             }
         };
@@ -200,8 +201,9 @@ impl Payload for ProcessPayload {
                 readers::pump(pipe, LogSource::Stderr, &lines, &ended, self.clock.as_ref()).await;
             }
         };
+        let limit = self.timeout_s.into_iter().chain(spec.timeout_s).min();
         let watch = async {
-            let end = self.watch(&mut child, &group, stop).await;
+            let end = self.watch(&mut child, &group, limit, stop).await;
             // Like a container's end: what the first process left behind goes with it.
             group.signal(Signal::KILL);
             let mark = group.mark.clone();

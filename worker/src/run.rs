@@ -76,9 +76,20 @@ pub async fn run(
     payload: &dyn Payload,
     stop: CancellationToken,
 ) -> Exit {
-    if let Err(exit) = find(ports, job).await {
-        return exit;
+    match find(ports, job).await {
+        Ok(()) => run_found(ports, job, place, payload, stop).await,
+        Err(exit) => exit,
     }
+}
+
+/// [`run()`] for a job whose row was seen.
+pub(crate) async fn run_found(
+    ports: &Ports,
+    job: &Job,
+    place: &Place,
+    payload: &dyn Payload,
+    stop: CancellationToken,
+) -> Exit {
     let fence = Fence { run: job.run, attempt: job.attempt, worker: worker_name() };
     let row = match claim(ports, job, &fence).await {
         Ok(row) => row,
@@ -287,6 +298,7 @@ impl Attempt<'_> {
             quick_deploy,
             ulimit_nofile: self.job.ulimit_nofile,
             allow_docker: self.job.allow_docker,
+            timeout_s: self.row.shape().timeout_s.map(u64::from),
         };
         let (sender, receiver) = mpsc::channel(LINES);
         let done = CancellationToken::new();

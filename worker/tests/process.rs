@@ -26,6 +26,7 @@ fn spec(dir: &Path) -> PayloadSpec {
         quick_deploy: None,
         ulimit_nofile: None,
         allow_docker: false,
+        timeout_s: None,
     }
 }
 
