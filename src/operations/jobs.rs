@@ -140,7 +140,8 @@ pub async fn terminate(ports: &Ports, jobs: &[JobId], by: &str) -> Result<Vec<Do
         let change = Transition::CancelRequested { by: by.to_owned(), at_ms: ports.clock.now_ms() };
         let (row, reason) = match ports.table.apply(id, &change).await? {
             Applied::Changed(row) => {
-                if let Some(compute_id) = &row.compute_id {
+                // A container of a batch may have other rows to run. Its worker sees the wish with its next heartbeat.
+                if let Some(compute_id) = row.compute_id.as_ref().filter(|_| row.batch.is_none()) {
                     ports.compute.terminate(compute_id, &format!("cancelled by {by}")).await?;
                 }
                 (Some(row), None)
