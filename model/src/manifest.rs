@@ -15,6 +15,8 @@ pub const HEADER: usize = 1024;
 pub const RECORD: usize = 33;
 /// A record that leads to no row: its upload had one already.
 const HOLE: &str = "--------------------------------";
+/// The time in a batch's id.
+const STAMP: &str = "%Y%m%d-%H%M%S";
 /// Written into a manifest's place to end a batch before it was made.
 const TOMBSTONE: &str = "{\"v\":1,\"given_up\":true}";
 
@@ -69,6 +71,25 @@ impl Header {
     pub fn child_of(&self, record: u32) -> u32 {
         record / self.pack.max(1)
     }
+}
+
+/// The id of a batch that is begun now, `YYYYMMDD-hhmmss-<16 hex digits>` in UTC, so that batches sort by time and
+/// those of a day have a prefix in common. `drawn` is what no two batches of one second may share.
+pub fn batch_id(at_ms: i64, drawn: u64) -> Option<JobId> {
+    let at = jiff::Timestamp::from_millisecond(at_ms).ok()?;
+    JobId::parse(&format!("{}-{drawn:016x}", at.strftime(STAMP)))
+}
+
+/// What the ids of a day's batches begin with: `YYYYMMDD`, in UTC.
+pub fn batch_day(at_ms: i64) -> Option<String> {
+    Some(jiff::Timestamp::from_millisecond(at_ms).ok()?.strftime("%Y%m%d").to_string())
+}
+
+/// When a batch was begun, in milliseconds since the epoch, to the second; None where the id is no batch's.
+pub fn begun_ms(batch: &JobId) -> Option<i64> {
+    let stamp = batch.as_str().get(..15)?;
+    let at = jiff::civil::DateTime::strptime(STAMP, stamp).ok()?;
+    Some(at.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_millisecond())
 }
 
 /// The bytes of a manifest. None marks a hole.
@@ -157,6 +178,20 @@ mod tests {
             let first = child as usize * 2;
             assert_eq!(found, records[first..records.len().min(first + 2)]);
         }
+    }
+
+    #[test]
+    fn a_batch_is_named_by_its_time() {
+        let at_ms = 1_795_241_702_999;
+        let id = batch_id(at_ms, 0xab).unwrap();
+        assert_eq!(id.as_str(), "20261121-061502-00000000000000ab");
+        assert_eq!(batch_day(at_ms).unwrap(), id.as_str()[..8]);
+        assert_eq!(begun_ms(&id), Some(1_795_241_702_000));
+        assert!(batch_id(at_ms + 1_000, 0).unwrap() > id);
+        for other in ["0123456789abcdef0123456789abcdef", "20261121", "20261321-061502-ab"] {
+            assert_eq!(begun_ms(&JobId::parse(other).unwrap()), None, "{other}");
+        }
+        assert_eq!(batch_id(i64::MAX, 0), None);
     }
 
     #[test]
