@@ -154,7 +154,7 @@ impl Objects for Faulty {
         self.plan.call("put_new", self.inner.objects.put_new(object, bytes)).await
     }
     async fn list(&self, bucket: &str, prefix: &str, from: Option<&str>) -> Result<Page<ObjectMeta>> {
-        self.inner.objects.list(bucket, prefix, from).await
+        self.plan.call("list", self.inner.objects.list(bucket, prefix, from)).await
     }
     async fn delete(&self, object: &ObjectRef) -> Result<()> {
         self.inner.objects.delete(object).await

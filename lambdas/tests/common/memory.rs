@@ -38,8 +38,12 @@ pub struct Waiting {
 #[derive(Debug, Default)]
 pub struct World {
     pub objects: BTreeMap<(String, String), Vec<u8>>,
+    /// When objects were written, where that is not at 0.
+    pub modified: BTreeMap<(String, String), i64>,
     pub rows: Vec<JobRow>,
     pub jobs: Vec<Submitted>,
+    /// Children of array jobs that do not stand where the array does.
+    pub children: BTreeMap<String, ComputeState>,
     pub queue: Vec<Waiting>,
     pub dead: Vec<String>,
     pub now_ms: i64,
@@ -83,8 +87,11 @@ impl Memory {
     /// Puts an object; gives its description.
     pub fn put(&self, key: &str, bytes: Vec<u8>) -> ObjectMeta {
         let size = bytes.len() as u64;
-        self.world().objects.insert(("inputs".into(), key.into()), bytes);
-        ObjectMeta { object: ObjectRef::new("inputs", key).at("v1"), size, modified_ms: 0 }
+        let mut world = self.world();
+        let (at, modified_ms) = (("inputs".to_owned(), key.to_owned()), world.now_ms);
+        world.objects.insert(at.clone(), bytes);
+        world.modified.insert(at, modified_ms);
+        ObjectMeta { object: ObjectRef::new("inputs", key).at("v1"), size, modified_ms }
     }
 
     pub fn row(&self, id: &JobId) -> Option<JobRow> {
@@ -99,7 +106,12 @@ fn no<T>(operation: &'static str, target: &(impl ToString + ?Sized), kind: Kind)
 #[async_trait]
 impl Objects for Memory {
     async fn head(&self, object: &ObjectRef) -> Result<ObjectMeta> {
-        no("head", object, Kind::Other)
+        let world = self.world();
+        let at = (object.bucket.clone(), object.key.clone());
+        let Some(bytes) = world.objects.get(&at) else { return no("head", object, Kind::NotFound) };
+        let modified_ms = world.modified.get(&at).copied().unwrap_or_default();
+        let object = ObjectRef::new(&object.bucket, &object.key).at("v1");
+        Ok(ObjectMeta { object, size: bytes.len() as u64, modified_ms })
     }
     async fn get(&self, object: &ObjectRef, range: Range) -> Result<Part> {
         let world = self.world();
@@ -124,7 +136,9 @@ impl Objects for Memory {
         let key = (object.bucket.clone(), object.key.clone());
         let free = !world.objects.contains_key(&key);
         if free {
-            world.objects.insert(key, bytes.to_vec());
+            let now_ms = world.now_ms;
+            world.objects.insert(key.clone(), bytes.to_vec());
+            world.modified.insert(key, now_ms);
         }
         Ok(free)
     }
@@ -133,9 +147,10 @@ impl Objects for Memory {
         let mut found = world.objects.iter().filter(|((known, key), _)| {
             known == bucket && key.starts_with(prefix) && from.is_none_or(|from| key.as_str() > from)
         });
-        let meta = |((bucket, key), bytes): (&(String, String), &Vec<u8>)| {
-            let object = ObjectRef::new(bucket, key).at("v1");
-            ObjectMeta { object, size: bytes.len() as u64, modified_ms: 0 }
+        // Without versions, as S3 lists.
+        let meta = |(at, bytes): (&(String, String), &Vec<u8>)| {
+            let modified_ms = world.modified.get(at).copied().unwrap_or_default();
+            ObjectMeta { object: ObjectRef::new(&at.0, &at.1), size: bytes.len() as u64, modified_ms }
         };
         let items: Vec<_> = found.by_ref().take(LISTED).map(meta).collect();
         let next = items.last().filter(|_| found.next().is_some()).map(|last| last.object.key.clone());
@@ -244,7 +259,15 @@ impl Compute for Memory {
         Ok(self.world().jobs.iter().rev().filter(|job| job.request.name == name).map(seen).collect())
     }
     async fn describe(&self, ids: &[String]) -> Result<Vec<ComputeJob>> {
-        Ok(self.world().jobs.iter().filter(|job| ids.contains(&job.id)).map(seen).collect())
+        let world = self.world();
+        let children = ids.iter().filter_map(|id| {
+            let (array, index) = id.split_once(':')?;
+            let job = world.jobs.iter().find(|job| job.id == array)?;
+            let there = index.parse::<u32>().is_ok_and(|index| index < job.request.children);
+            let state = world.children.get(id).copied().unwrap_or(job.state);
+            there.then(|| ComputeJob { id: id.clone(), state, ..seen(job) })
+        });
+        Ok(world.jobs.iter().filter(|job| ids.contains(&job.id)).map(seen).chain(children).collect())
     }
     async fn terminate(&self, id: &str, reason: &str) -> Result<()> {
         for job in self.world().jobs.iter_mut().filter(|job| job.id == id) {
