@@ -1,10 +1,13 @@
-//! The notification of an upload: the body that S3 puts into the queue, read and written.
+//! The bodies of the queue's messages, read and written: the notification of an upload, as S3 puts it there, and the
+//! scheduler's own note of what is left to be submitted.
 //!
 //! Reading is tolerant of what it does not need and never panics; what names no object is an [`EventProblem`].
 //! Nothing here asks whether the object is a job: that is the scheduler's.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
+use serde_json::error::Category;
+use serde_json::value::RawValue;
 use shepard_cloud::ports::ObjectMeta;
 use shepard_model::{JobId, ObjectRef};
 
@@ -54,14 +57,56 @@ pub struct Event {
     pub problems: Vec<EventProblem>,
     /// Records of what is no upload: test events, removals.
     pub ignored: usize,
+    /// The scheduler's own note, if it is one.
+    pub order: Option<Order>,
+}
+
+/// What the scheduler left for later: durable already, and not submitted for want of room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Order {
+    /// What is left.
+    pub what: Left,
+    /// How often it was left before.
+    pub again: u32,
+}
+
+/// What is left to be submitted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Left {
+    /// A batch that was made.
+    Batch(JobId),
+    /// Rows that are jobs of their own, and that nobody has submitted.
+    Rows(Vec<JobId>),
+}
+
+impl Order {
+    /// A name to spread orders by.
+    pub(crate) fn name(&self) -> &str {
+        match &self.what {
+            Left::Batch(id) => id.as_str(),
+            Left::Rows(ids) => ids.first().map_or("", JobId::as_str),
+        }
+    }
 }
 
 #[derive(Deserialize)]
-struct Body {
+struct Body<R> {
     #[serde(rename = "Records")]
-    records: Option<Vec<serde_json::Value>>,
+    records: Option<Vec<R>>,
     #[serde(rename = "Event")]
     event: Option<String>,
+    #[serde(rename = "Shepard")]
+    shepard: Option<Note>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Note {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    submit: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    rows: Vec<String>,
+    #[serde(default)]
+    again: u32,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -105,31 +150,56 @@ struct Object {
 /// # Errors
 /// It is no notification at all. Records that are broken one by one are in [`Event::problems`].
 pub fn parse(body: &str) -> Result<Event, EventProblem> {
-    let value: serde_json::Value = serde_json::from_str(body).map_err(|_| EventProblem::NotJson)?;
-    if !value.is_object() {
-        return Err(EventProblem::OtherShape);
-    }
-    let body: Body = serde_json::from_value(value).map_err(|_| EventProblem::OtherShape)?;
-    let mut event = Event::default();
-    match (body.records, body.event) {
-        (Some(records), _) => {
-            for record in records {
-                event.take(record);
-            }
-            Ok(event)
-        }
-        // Sent once, when a bucket is told to notify.
-        (None, Some(name)) if name == "s3:TestEvent" => {
-            event.ignored = 1;
-            Ok(event)
-        }
-        (None, _) => Err(EventProblem::OtherShape),
+    // All at once where every record is as S3 writes it, which is always; else each for itself.
+    match read::<Record>(body) {
+        Ok(body) => event(body, Some),
+        Err(EventProblem::NotJson) => Err(EventProblem::NotJson),
+        Err(_) => event(read::<&RawValue>(body)?, |record| serde_json::from_str(record.get()).ok()),
     }
 }
 
+fn read<'a, R: Deserialize<'a>>(body: &'a str) -> Result<Body<R>, EventProblem> {
+    let body: Result<Body<R>, _> = serde_json::from_str(body);
+    body.map_err(|problem| match problem.classify() {
+        Category::Data => EventProblem::OtherShape,
+        Category::Syntax | Category::Eof | Category::Io => EventProblem::NotJson,
+    })
+}
+
+fn event<R>(body: Body<R>, record: impl Fn(R) -> Option<Record>) -> Result<Event, EventProblem> {
+    let mut event = Event::default();
+    match (body.records, body.shepard, body.event) {
+        (Some(records), _, _) => records.into_iter().for_each(|one| event.take(record(one))),
+        (None, Some(note), _) => event.order = Some(order(note).ok_or(EventProblem::OtherShape)?),
+        // Sent once, when a bucket is told to notify.
+        (None, None, Some(name)) if name == "s3:TestEvent" => event.ignored = 1,
+        (None, None, _) => return Err(EventProblem::OtherShape),
+    }
+    Ok(event)
+}
+
+fn order(note: Note) -> Option<Order> {
+    let what = match note.submit {
+        Some(batch) => Left::Batch(JobId::parse(&batch)?),
+        None => Left::Rows(note.rows.iter().map(|id| JobId::parse(id)).collect::<Option<_>>()?),
+    };
+    Some(Order { what, again: note.again })
+}
+
+/// The body that says what is left.
+pub fn note(order: &Order) -> String {
+    let note = match &order.what {
+        Left::Batch(id) => Note { submit: Some(id.to_string()), rows: Vec::new(), again: order.again },
+        Left::Rows(ids) => {
+            Note { submit: None, rows: ids.iter().map(JobId::to_string).collect(), again: order.again }
+        }
+    };
+    serde_json::json!({ "Shepard": note }).to_string()
+}
+
 impl Event {
-    fn take(&mut self, record: serde_json::Value) {
-        let Ok(record) = serde_json::from_value::<Record>(record) else {
+    fn take(&mut self, record: Option<Record>) {
+        let Some(record) = record else {
             self.problems.push(EventProblem::NoObject);
             return;
         };
@@ -255,6 +325,21 @@ mod tests {
         }
         let test = parse(r#"{"Service":"Amazon S3","Event":"s3:TestEvent","Bucket":"in"}"#).expect("a test");
         assert_eq!((test.arrivals.len(), test.ignored), (0, 1));
+    }
+
+    #[test]
+    fn what_is_left_is_read_as_it_was_written() {
+        let id = |text: &str| JobId::parse(text).expect("an id");
+        for what in [Left::Batch(id("20261121-063000-0a")), Left::Rows(vec![id("a"), id("b")])] {
+            let order = Order { what, again: 3 };
+            let event = parse(&note(&order)).expect("an order");
+            assert_eq!((event.order, event.arrivals.len()), (Some(order), 0));
+        }
+        let plain = parse(r#"{"Shepard":{"submit":"b"}}"#).expect("an order").order.expect("an order");
+        assert_eq!((plain.what, plain.again), (Left::Batch(id("b")), 0));
+        for bad in [r#"{"Shepard":{"submit":"../x"}}"#, r#"{"Shepard":5}"#, r#"{"Shepard":{"rows":[""]}}"#] {
+            assert_eq!(parse(bad), Err(EventProblem::OtherShape), "{bad}");
+        }
     }
 
     #[test]

@@ -1,37 +1,79 @@
 //! Messages in; rows and jobs out.
 //!
-//! An upload's row is written before its job is submitted, and its message deleted after both. Whatever is the
-//! upload's own fault becomes a rejected row with the reason; whatever is not leaves the message for a later
-//! delivery. Dropping any future here, at any await, loses nothing: the next delivery takes the work up.
+//! An upload's row is written before its job is submitted, and its message deleted after both, or after a message of
+//! our own says that a batch is left to be submitted. Whatever is the upload's own fault becomes a rejected row with
+//! the reason; whatever is not leaves the message for a later delivery. Dropping any future here, at any await, loses
+//! nothing: the next delivery takes the work up.
 //!
 //! It never reads the user's variables for its own ends, never logs them, and never loops on an error.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use futures_util::future::BoxFuture;
 use futures_util::{StreamExt, stream};
 use shepard_cloud::ports::Message;
-use shepard_cloud::{CloudError, Kind, Ports, Result};
-use shepard_model::{JobId, JobRow};
-use tracing::{debug, warn};
+use shepard_cloud::{CloudError, Ports, Result};
+use shepard_model::names::OWN_PREFIX;
+use shepard_model::{JobId, JobRow, ObjectRef, status};
+use tracing::warn;
 
-use crate::event::{self, Arrival};
-use crate::submit::{self, Placed};
-use crate::zip::{self, ReadError};
+use crate::drain::Drain;
+use crate::event;
+use crate::pace::{self, Pacer};
+use crate::work::{End, Work, copy};
+
+/// Messages deleted in one call: what SQS takes.
+const DELETED: usize = 10;
+/// Calls to the queue at once, when an invocation ends.
+const SETTLED: usize = 16;
+/// A message delivered more often than this may be what ends invocations: it is dealt with in small company.
+const SUSPECT: u32 = 2;
 
 /// How the scheduler works.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct SchedulerSettings {
     /// Days until the store may forget a row that has not ended.
     pub keep_days: u32,
-    /// Messages worked on at once.
+    /// Uploads worked on at once. Each holds up to 64 KiB of its archive's end.
     pub concurrency: usize,
-    /// How long a message that was taken stays hidden, in milliseconds: longer than a batch takes.
+    /// How long a message that was taken stays hidden, in milliseconds: longer than an invocation takes.
     pub hide_ms: i64,
-    /// How long a new row is left to the delivery that wrote it, in milliseconds.
+    /// How long a new row is left to the invocation that wrote it, in milliseconds: longer than it takes from the first
+    /// row to the last submission, `patience_ms` and more. A shorter one does no harm but double work.
     pub lease_ms: i64,
+    /// Uploads that come together share array jobs. Only where the worker knows manifests.
+    pub arrays: bool,
+    /// Rows that one container of an array runs, where the job does not say; at least 1.
+    pub pack: u32,
+    /// Most messages an invocation takes beyond those it is given; none without `arrays`.
+    pub drain: usize,
+    /// How long it goes on taking, in milliseconds.
+    pub drain_ms: u64,
+    /// This instance's share of the account's SubmitJob a second (50 on AWS; Batch service quotas, 2026-11). Infinity
+    /// where the compute has no such limit.
+    pub submits_per_s: f64,
+    /// How long an invocation waits for room to submit in, in milliseconds, before it leaves that to a message.
+    pub patience_ms: i64,
+    /// A name no two running instances share: ids of batches are made from it.
+    pub instance: String,
 }
 
 impl Default for SchedulerSettings {
     fn default() -> Self {
-        Self { keep_days: 30, concurrency: 8, hide_ms: 30_000, lease_ms: 10_000 }
+        Self {
+            keep_days: 30,
+            concurrency: 8,
+            hide_ms: 30_000,
+            lease_ms: 10_000,
+            arrays: false,
+            pack: 1,
+            drain: 2_000,
+            drain_ms: 300,
+            submits_per_s: 45.0,
+            patience_ms: 5_000,
+            instance: String::new(),
+        }
     }
 }
 
@@ -40,7 +82,9 @@ impl Default for SchedulerSettings {
 pub enum Became {
     /// A job with the compute.
     Submitted(JobId),
-    /// A rejected row.
+    /// A row, and a message that says it is to be submitted.
+    Deferred(JobId),
+    /// A rejected row, or one that the compute refuses for good.
     Rejected {
         /// Its id.
         id: JobId,
@@ -49,7 +93,7 @@ pub enum Became {
     },
     /// What it had become before.
     Known(JobId),
-    /// Nothing: a folder's placeholder.
+    /// Nothing: a folder's placeholder, or an object of our own.
     Ignored,
 }
 
@@ -76,16 +120,16 @@ pub struct Handled {
     pub receipt: String,
     /// What is to be done with it.
     pub verdict: Verdict,
-    /// What its uploads became, as far as that went well.
+    /// What its uploads became, as far as that went well. An upload that several messages announce is with the first.
     pub uploads: Vec<Became>,
 }
 
-/// What one turn of the pump did.
+/// What one turn of the pump, or one invocation, did.
 #[derive(Debug, Default)]
 pub struct Pumped {
     /// Messages received.
     pub received: usize,
-    /// Jobs handed to the compute.
+    /// Uploads handed to the compute.
     pub submitted: usize,
     /// Uploads rejected.
     pub rejected: usize,
@@ -95,21 +139,123 @@ pub struct Pumped {
     pub poison: usize,
     /// Messages left for another delivery.
     pub retried: usize,
+    /// Batches handed to the compute.
+    pub batches: usize,
+    /// Messages sent that say what is left to be submitted.
+    pub deferred: usize,
     /// The first thing that failed, if any: what a status line shows.
     pub error: Option<CloudError>,
 }
 
-/// The scheduler of one flock.
+/// What an invocation came to.
+#[derive(Debug, Default)]
+pub struct Invoked {
+    /// Receipts of the messages it was given that must be delivered again; released already, with a delay.
+    pub failed: Vec<String>,
+    /// What it did.
+    pub pumped: Pumped,
+}
+
+/// The scheduler of one flock. Its clones share one pace.
 #[derive(Debug, Clone)]
 pub struct Scheduler {
-    ports: Ports,
-    settings: SchedulerSettings,
+    core: Arc<Core>,
+}
+
+/// What an invocation works with.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) ports: Ports,
+    pub(crate) settings: SchedulerSettings,
+    pub(crate) pacer: Pacer,
+    batches: AtomicU64,
+}
+
+impl Core {
+    /// Where manifests have no bucket, there are no batches.
+    pub(crate) fn arrays(&self) -> bool {
+        self.settings.arrays && !self.ports.buckets.inputs.is_empty()
+    }
+
+    pub(crate) fn is_own(&self, object: &ObjectRef) -> bool {
+        object.key.starts_with(OWN_PREFIX) && object.bucket == self.ports.buckets.inputs
+    }
+
+    /// How much of its writer's lease a row has left, in milliseconds; 0 and less is none.
+    pub(crate) fn left_ms(&self, touched_ms: i64) -> i64 {
+        // A clock that was set back must not hold a job up for longer than the lease.
+        (touched_ms + self.settings.lease_ms - self.ports.clock.now_ms()).min(self.settings.lease_ms)
+    }
+
+    /// A name for a batch that begins with this row: the time, so that names sort by it, and a hash of what no other
+    /// batch has.
+    pub(crate) fn batch_id(&self, first: &JobId) -> JobId {
+        let now_ms = self.ports.clock.now_ms();
+        let count = self.batches.fetch_add(1, Ordering::Relaxed);
+        let hash = JobId::of_request(&format!("batch/{}/{count}/{now_ms}/{first}", self.settings.instance));
+        let stamp = status::stamp(now_ms);
+        let digits: String = stamp.chars().take(19).filter(|c| c.is_ascii_digit() || *c == '-').collect();
+        let name = format!("{digits}-{}", hash.as_str().get(..16).unwrap_or_default());
+        JobId::parse(&name).unwrap_or(hash)
+    }
+}
+
+/// A message that was taken.
+struct Taken {
+    receipt: String,
+    deliveries: u32,
+    /// It came with the invocation: whoever invoked deletes it.
+    given: bool,
+    poison: Option<String>,
+    entries: Vec<usize>,
+}
+
+/// An invocation's messages and what came of them.
+struct Dealt {
+    taken: Vec<(bool, Handled)>,
+    pumped: Pumped,
 }
 
 impl Scheduler {
     /// A scheduler over these ports.
     pub fn new(ports: Ports, settings: SchedulerSettings) -> Self {
-        Self { ports, settings }
+        let pacer = Pacer::new(settings.submits_per_s);
+        Self { core: Arc::new(Core { ports, settings, pacer, batches: AtomicU64::new(0) }) }
+    }
+
+    pub(crate) fn core(&self) -> &Core {
+        &self.core
+    }
+
+    /// Deals with the messages that it is given and with as many more as come quickly. Deletes those of the latter that
+    /// are done and releases, with a delay, all that are not. Never fails as a whole, and may be dropped at any await.
+    pub async fn invoke(&self, first: Vec<Message>) -> Invoked {
+        let core = &*self.core;
+        // What may have ended other invocations must not take hundreds of messages with it.
+        let suspect = first.iter().any(|message| message.deliveries > SUSPECT);
+        let until_ms = core.ports.clock.now_ms().saturating_add_unsigned(core.settings.drain_ms);
+        let drain = match core.arrays() && !suspect {
+            true => Drain::new(core.settings.drain, until_ms),
+            false => Drain::none(),
+        };
+        let Dealt { taken, mut pumped } = self.deal(first, drain).await;
+        let mut invoked = Invoked::default();
+        let (mut done, mut later) = (Vec::new(), Vec::new());
+        for (given, handled) in taken {
+            match handled.verdict {
+                Verdict::Retry { after_ms, .. } => {
+                    if given {
+                        invoked.failed.push(handled.receipt.clone());
+                    }
+                    later.push((handled.receipt, after_ms));
+                }
+                Verdict::Done | Verdict::Poison(_) if given => {}
+                Verdict::Done | Verdict::Poison(_) => done.push(handled.receipt),
+            }
+        }
+        pumped.error = pumped.error.or(self.settle(&done, &later).await.err());
+        invoked.pumped = pumped;
+        invoked
     }
 
     /// Receives at most `max` messages, handles them, deletes those that are done and releases the others.
@@ -117,147 +263,157 @@ impl Scheduler {
     /// # Errors
     /// The queue's own. A message whose deletion failed is delivered again, and found done.
     pub async fn pump_once(&self, max: usize) -> Result<Pumped> {
-        let messages = self.ports.queue.receive(max, self.settings.hide_ms).await?;
+        let messages = self.core.ports.queue.receive(max, self.core.settings.hide_ms).await?;
         if messages.is_empty() {
             return Ok(Pumped::default());
         }
-        let mut pumped = Pumped { received: messages.len(), ..Pumped::default() };
+        let Dealt { taken, pumped } = self.deal(messages, Drain::none()).await;
         let (mut done, mut later) = (Vec::new(), Vec::new());
-        for handled in self.handle(&messages).await {
-            for upload in &handled.uploads {
-                match upload {
-                    Became::Submitted(_) => pumped.submitted += 1,
-                    Became::Rejected { .. } => pumped.rejected += 1,
-                    Became::Known(_) => pumped.known += 1,
-                    Became::Ignored => {}
-                }
-            }
+        for (_, handled) in taken {
             match handled.verdict {
-                Verdict::Done => done.push(handled.receipt),
-                Verdict::Poison(_) => {
-                    pumped.poison += 1;
-                    done.push(handled.receipt);
-                }
-                Verdict::Retry { after_ms, error } => {
-                    pumped.retried += 1;
-                    pumped.error = pumped.error.or(error);
-                    later.push((handled.receipt, after_ms));
-                }
+                Verdict::Retry { after_ms, .. } => later.push((handled.receipt, after_ms)),
+                Verdict::Done | Verdict::Poison(_) => done.push(handled.receipt),
             }
         }
-        if !done.is_empty() {
-            self.ports.queue.delete(&done).await?;
-        }
-        for (receipt, after_ms) in later {
-            self.ports.queue.release(&receipt, after_ms).await?;
-        }
+        self.settle(&done, &later).await?;
         Ok(pumped)
     }
 
-    /// Deals with messages, several at once; the answers are in the messages' order.
-    pub async fn handle(&self, messages: &[Message]) -> Vec<Handled> {
-        let work: Vec<_> =
-            messages.iter().enumerate().map(|(index, message)| self.one(index, message)).collect();
-        let mut handled: Vec<_> =
-            stream::iter(work).buffer_unordered(self.settings.concurrency.max(1)).collect().await;
-        handled.sort_unstable_by_key(|(index, _)| *index);
-        handled.into_iter().map(|(_, handled)| handled).collect()
+    /// Deals with messages and leaves them where they are; the answers are in the messages' order.
+    pub async fn handle(&self, messages: Vec<Message>) -> Vec<Handled> {
+        self.deal(messages, Drain::none()).await.taken.into_iter().map(|(_, handled)| handled).collect()
     }
 
-    async fn one(&self, index: usize, message: &Message) -> (usize, Handled) {
-        let receipt = message.receipt.clone();
-        let event = match event::parse(&message.body) {
-            Ok(event) => event,
-            Err(problem) => {
-                // The body itself is not logged: whoever could send it could put anything into it.
-                warn!(bytes = message.body.len(), "message dropped: {problem}");
-                let verdict = Verdict::Poison(problem.to_string());
-                return (index, Handled { receipt, verdict, uploads: Vec::new() });
-            }
+    /// Writes rows that came by API and submits them; what became of each, in order.
+    pub(crate) async fn place(&self, rows: Vec<JobRow>) -> Vec<(JobId, End)> {
+        let mut work = Work::new(&self.core);
+        for row in rows {
+            work.row(row);
+        }
+        work.write_down(Drain::none(), |_, _| {}).await;
+        work.look_after().await;
+        work.hand_over().await;
+        work.ends()
+    }
+
+    async fn deal(&self, first: Vec<Message>, drain: Drain) -> Dealt {
+        let mut work = Work::new(&self.core);
+        let mut taken: Vec<Taken> = first.into_iter().map(|message| take(&mut work, message, true)).collect();
+        let more = |work: &mut Work<'_>, messages: Vec<Message>| {
+            taken.extend(messages.into_iter().map(|message| take(work, message, false)));
         };
-        let mut verdict = Verdict::Done;
-        for problem in &event.problems {
-            warn!("record dropped: {problem}");
-            if event.arrivals.is_empty() {
-                verdict = Verdict::Poison(problem.to_string());
-            }
-        }
-        let mut uploads = Vec::new();
-        for arrival in &event.arrivals {
-            match self.upload(arrival, message.deliveries > 1).await {
-                Ok(Placed::Submitted(row)) => uploads.push(Became::Submitted(row.id)),
-                Ok(Placed::Known(row)) => uploads.push(Became::Known(row.id)),
-                Ok(Placed::Rejected(row)) => {
-                    let reason = row.reason.unwrap_or_default();
-                    debug!(job = %row.id, "upload rejected: {reason}");
-                    uploads.push(Became::Rejected { id: row.id, reason });
-                }
-                Ok(Placed::Busy(after_ms)) => verdict = sooner(verdict, after_ms, None),
-                Ok(Placed::Ignored) => uploads.push(Became::Ignored),
-                Err(error) => {
-                    warn!(job = %arrival.id, delivery = message.deliveries, "left for another delivery: {error}");
-                    let after_ms = backoff_ms(&error, message.deliveries).max(self.settings.lease_ms);
-                    verdict = sooner(verdict, after_ms, Some(error));
-                }
-            }
-        }
-        (index, Handled { receipt, verdict, uploads })
+        work.write_down(drain, more).await;
+        work.look_after().await;
+        let handed = work.hand_over().await;
+        let (batches, deferred, error) = (handed.batches, handed.deferred, handed.error);
+        let mut ends: Vec<_> = work.ends().into_iter().map(|(id, end)| (id, end, false)).collect();
+        let mut pumped = Pumped { received: taken.len(), batches, deferred, error, ..Pumped::default() };
+        let lease_ms = self.core.settings.lease_ms;
+        let taken = taken
+            .into_iter()
+            .map(|message| (message.given, verdict(message, &mut ends, &mut pumped, lease_ms)))
+            .collect();
+        Dealt { taken, pumped }
     }
 
-    /// One upload, as far as it goes.
-    async fn upload(&self, arrival: &Arrival, again: bool) -> Result<Placed> {
-        if arrival.is_placeholder() {
-            return Ok(Placed::Ignored);
-        }
-        // A second delivery mostly finds the first one's row and need not read the archive again.
-        if again && let Some(row) = self.ports.table.get(&arrival.id).await? {
-            return submit::resume(&self.ports, &row, self.settings.lease_ms).await;
-        }
-        let row = self.row(arrival).await?;
-        match submit::place(&self.ports, &row, self.settings.lease_ms).await {
-            // Larger than the table takes; the rejected row holds no variables.
-            Err(error) if error.kind == Kind::Invalid && row.outcome.is_none() => {
-                let rejected = self.rejected(arrival, format!("the job cannot be recorded: {error}"));
-                submit::place(&self.ports, &rejected, self.settings.lease_ms).await
+    /// Deletes and releases, many at once; one call's failure stops no other. The first error is given back.
+    async fn settle(&self, done: &[String], later: &[(String, i64)]) -> Result<()> {
+        let mut calls = stream::iter(self.calls(done, later)).buffer_unordered(SETTLED);
+        let mut first = Ok(());
+        while let Some(done) = calls.next().await {
+            if let Err(error) = done {
+                // It comes when its time is up: late, or done and found so.
+                warn!("a message is neither deleted nor released: {error}");
+                first = first.and(Err(error));
             }
-            placed => placed,
         }
+        first
     }
 
-    async fn row(&self, arrival: &Arrival) -> Result<JobRow> {
-        let inputs = &self.ports.buckets.inputs;
-        if arrival.object.bucket != *inputs {
-            let reason = format!(
-                "the upload is in the bucket {}, but this flock takes its inputs from {inputs}",
-                arrival.object.bucket
-            );
-            return Ok(self.rejected(arrival, reason));
-        }
-        if arrival.bad_key {
-            let reason =
-                "the upload's name is not valid UTF-8 text; give it another name and upload it again";
-            return Ok(self.rejected(arrival, reason.to_owned()));
-        }
-        let reason = match zip::read_inputs(&*self.ports.objects, &arrival.object).await {
-            Ok(inputs) => {
-                let (id, object) = (arrival.id.clone(), arrival.object.clone());
-                let now_ms = self.ports.clock.now_ms();
-                return Ok(JobRow::arrived(id, Some(object), inputs, now_ms, self.settings.keep_days));
+    /// Apart from the function that awaits them: closures over borrowed receipts would make a future of it that
+    /// cannot be sent to another thread.
+    fn calls<'a>(&'a self, done: &'a [String], later: &'a [(String, i64)]) -> Vec<BoxFuture<'a, Result<()>>> {
+        let queue = &self.core.ports.queue;
+        let deletes = done.chunks(DELETED).map(|receipts| queue.delete(receipts));
+        let releases = later.iter().map(|(receipt, after_ms)| queue.release(receipt, *after_ms));
+        deletes.chain(releases).collect()
+    }
+}
+
+/// Reads a message and gives its uploads to the work. The body is dropped here.
+fn take(work: &mut Work<'_>, message: Message, given: bool) -> Taken {
+    let Message { receipt, body, deliveries } = message;
+    let mut taken = Taken { receipt, deliveries, given, poison: None, entries: Vec::new() };
+    match event::parse(&body) {
+        Ok(event) => {
+            for problem in &event.problems {
+                warn!("record dropped: {problem}");
+                if event.arrivals.is_empty() {
+                    taken.poison = Some(problem.to_string());
+                }
             }
-            Err(ReadError::Cloud(error)) => match error.kind {
-                Kind::NotFound => "the upload was removed before it was read".to_owned(),
-                Kind::Invalid => format!("the upload cannot be read: {error}"),
-                _ => return Err(error),
-            },
-            Err(fault) => fault.to_string(),
+            taken.entries = match event.order {
+                Some(order) => work.ordered(order, deliveries),
+                None => event.arrivals.into_iter().map(|one| work.arrived(one, deliveries)).collect(),
+            };
+        }
+        Err(problem) => {
+            // The body itself is not logged: whoever could send it could put anything into it.
+            warn!(bytes = body.len(), "message dropped: {problem}");
+            taken.poison = Some(problem.to_string());
+        }
+    }
+    taken
+}
+
+/// What a message's uploads mean for the message. Each upload is counted once, with the first message that names it.
+fn verdict(message: Taken, ends: &mut [(JobId, End, bool)], pumped: &mut Pumped, lease_ms: i64) -> Handled {
+    let mut verdict = match message.poison {
+        Some(reason) => {
+            pumped.poison += 1;
+            Verdict::Poison(reason)
+        }
+        None => Verdict::Done,
+    };
+    let mut uploads = Vec::new();
+    for entry in message.entries {
+        let Some((id, end, counted)) = ends.get_mut(entry) else { continue };
+        let first = !std::mem::replace(counted, true);
+        let became = match end {
+            End::Busy(left) => {
+                verdict = sooner(verdict, (*left).max(1_000), None);
+                continue;
+            }
+            End::Failed(error) => {
+                let after_ms = pace::backoff_ms(error.kind, id.as_str(), message.deliveries, lease_ms);
+                verdict = sooner(verdict, after_ms, Some(copy(error)));
+                if first && pumped.error.is_none() {
+                    pumped.error = Some(copy(error));
+                }
+                continue;
+            }
+            _ if !first => continue,
+            End::Submitted(_) => {
+                pumped.submitted += 1;
+                Became::Submitted(id.clone())
+            }
+            End::Deferred => Became::Deferred(id.clone()),
+            End::Rejected(reason) | End::Refused(reason) => {
+                pumped.rejected += 1;
+                Became::Rejected { id: id.clone(), reason: std::mem::take(reason) }
+            }
+            End::Known { .. } => {
+                pumped.known += 1;
+                Became::Known(id.clone())
+            }
+            End::Ignored => Became::Ignored,
         };
-        Ok(self.rejected(arrival, reason))
+        uploads.push(became);
     }
-
-    fn rejected(&self, arrival: &Arrival, reason: String) -> JobRow {
-        let (id, object) = (arrival.id.clone(), arrival.object.clone());
-        JobRow::rejected(id, Some(object), reason, self.ports.clock.now_ms(), self.settings.keep_days)
+    if matches!(verdict, Verdict::Retry { .. }) {
+        pumped.retried += 1;
     }
+    Handled { receipt: message.receipt, verdict, uploads }
 }
 
 /// A message of several uploads comes back when the first of them wants it to.
@@ -270,23 +426,20 @@ fn sooner(verdict: Verdict, after_ms: i64, error: Option<CloudError>) -> Verdict
     }
 }
 
-/// How long to leave a message after an error, in milliseconds: 1 s, doubled by every delivery, at most 5 min.
-/// What a person has to mend first waits at least a minute, so that its few deliveries last.
-fn backoff_ms(error: &CloudError, deliveries: u32) -> i64 {
-    let doubled = 1_000_i64 << deliveries.saturating_sub(1).min(9);
-    let least = if error.kind.is_transient() { 0 } else { 60_000 };
-    doubled.clamp(least, 300_000)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn sendable<T: Send>(_: impl Fn(&'static Scheduler) -> T) {}
+
     #[test]
-    fn the_delay_grows_and_ends_growing() {
-        let delay = |kind, deliveries| backoff_ms(&CloudError::new("x", "", kind), deliveries);
-        let grown: Vec<_> = [0, 1, 2, 5, 9, 10, u32::MAX].map(|n| delay(Kind::Throttled, n)).into();
-        assert_eq!(grown, [1_000, 1_000, 2_000, 16_000, 256_000, 300_000, 300_000]);
-        assert_eq!([delay(Kind::Denied, 1), delay(Kind::Expired, 20)], [60_000, 300_000]);
+    fn the_futures_can_be_spawned() {
+        sendable(|scheduler| scheduler.invoke(Vec::new()));
+        sendable(|scheduler| scheduler.pump_once(1));
+        sendable(|scheduler| crate::endpoint::accept(scheduler, "", ""));
+        sendable(|scheduler| async {
+            crate::batch::finish(&scheduler.core.ports, &scheduler.core.batch_id(&JobId::of_request("")))
+                .await
+        });
     }
 }

@@ -3,10 +3,12 @@
 //! The row is there before anything is submitted. Where it may have been submitted before, the compute is asked
 //! first; where two deliveries meet all the same, the row takes one job and the other is stopped before it runs.
 
-use shepard_cloud::ports::{Applied, ComputeJob, ComputeState, JobRequest, Put};
+use shepard_cloud::ports::{Applied, ComputeJob, ComputeState, JobRequest};
 use shepard_cloud::{CloudError, Kind, Ports, Result};
 use shepard_model::names::worker_env;
 use shepard_model::{JobId, JobRow, Outcome, Transition};
+
+use crate::pace::{Pacer, Sent};
 
 /// What came of handing a run to the compute; the row as it is now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,7 +17,7 @@ pub enum Submission {
     Made(Box<JobRow>),
     /// It had been submitted before, by somebody who did not live to say so.
     Adopted(Box<JobRow>),
-    /// The row does not want it: it has ended, or its run is with the compute already.
+    /// The row does not want it: it has ended, its run is with the compute already, or it is in a batch.
     NotNeeded(Box<JobRow>),
     /// The compute refuses it for good; the row says why.
     Refused(Box<JobRow>),
@@ -58,42 +60,71 @@ pub fn job_request(row: &JobRow) -> JobRequest {
 /// # Errors
 /// A port's; the same call later finishes the work. A row that is gone is `NotFound`.
 pub async fn submit_run(ports: &Ports, row: &JobRow) -> Result<Submission> {
-    if row.outcome.is_some() || row.compute_id.is_some() {
-        return Ok(Submission::NotNeeded(Box::new(row.clone())));
+    let unpaced = Pacer::new(f64::INFINITY);
+    match submit_paced(ports, &unpaced, i64::MIN, row, true).await? {
+        Paced::Done(submission) => Ok(submission),
+        Paced::NoRoom(said) => {
+            Err(said.unwrap_or_else(|| CloudError::new("submit the job", row.id.as_str(), Kind::Throttled)))
+        }
     }
-    let known = ports.compute.find(&job_name(&row.id, row.run)).await?;
-    match newest(&known) {
-        Some(job) => record(ports, row, job.id.clone(), Submission::Adopted).await,
-        None => submit_new(ports, row).await,
+}
+
+/// What came of a submission that may have had to wait.
+#[derive(Debug)]
+pub(crate) enum Paced {
+    /// It came to this.
+    Done(Submission),
+    /// There was no room in time; nothing was submitted.
+    NoRoom(Option<CloudError>),
+}
+
+/// As [`submit_run`], with a token. `find` says whether anybody can have submitted the run before.
+pub(crate) async fn submit_paced(
+    ports: &Ports,
+    pacer: &Pacer,
+    until_ms: i64,
+    row: &JobRow,
+    find: bool,
+) -> Result<Paced> {
+    // A row of a batch is submitted with the batch or not at all.
+    if row.outcome.is_some() || row.compute_id.is_some() || row.batch.is_some() {
+        return Ok(Paced::Done(Submission::NotNeeded(Box::new(row.clone()))));
+    }
+    if find {
+        let known = ports.compute.find(&job_name(&row.id, row.run)).await?;
+        if let Some(job) = newest(&known) {
+            return record(ports, row, job.id.clone(), Submission::Adopted).await.map(Paced::Done);
+        }
+    }
+    match pacer.submit(ports, &job_request(row), until_ms).await {
+        Ok(Sent::Taken(compute_id)) => {
+            record(ports, row, compute_id, Submission::Made).await.map(Paced::Done)
+        }
+        Ok(Sent::NoRoom(said)) => Ok(Paced::NoRoom(said)),
+        Err(error) if error.kind == Kind::Invalid => refuse(ports, row, &error).await.map(Paced::Done),
+        Err(error) => Err(error),
     }
 }
 
 /// The job to adopt among those of one name, newest first: one that lives before one that has ended.
-fn newest(jobs: &[ComputeJob]) -> Option<&ComputeJob> {
+pub(crate) fn newest(jobs: &[ComputeJob]) -> Option<&ComputeJob> {
     let ended = |job: &&ComputeJob| matches!(job.state, ComputeState::Succeeded | ComputeState::Failed);
     jobs.iter().find(|job| !ended(job)).or_else(|| jobs.first())
 }
 
-/// Submits a run that nobody can have submitted before.
-async fn submit_new(ports: &Ports, row: &JobRow) -> Result<Submission> {
-    match ports.compute.submit(&job_request(row)).await {
-        Ok(compute_id) => record(ports, row, compute_id, Submission::Made).await,
-        Err(error) if error.kind == Kind::Invalid => {
-            // Trying again is no use.
-            let change = Transition::Finished {
-                fence: None,
-                outcome: Outcome::Failed,
-                reason: Some(format!("the job cannot be submitted: {error}")),
-                exit_code: None,
-                results: Vec::new(),
-                at_ms: ports.clock.now_ms(),
-            };
-            match ports.table.apply(&row.id, &change).await? {
-                Applied::Changed(row) | Applied::Refused(_, row) => Ok(Submission::Refused(row)),
-                Applied::Missing => Err(gone(&row.id)),
-            }
-        }
-        Err(error) => Err(error),
+/// Ends a row that the compute will never take: trying again is no use.
+async fn refuse(ports: &Ports, row: &JobRow, error: &CloudError) -> Result<Submission> {
+    let change = Transition::Finished {
+        fence: None,
+        outcome: Outcome::Failed,
+        reason: Some(format!("the job cannot be submitted: {error}")),
+        exit_code: None,
+        results: Vec::new(),
+        at_ms: ports.clock.now_ms(),
+    };
+    match ports.table.apply(&row.id, &change).await? {
+        Applied::Changed(row) | Applied::Refused(_, row) => Ok(Submission::Refused(row)),
+        Applied::Missing => Err(gone(&row.id)),
     }
 }
 
@@ -124,54 +155,6 @@ async fn record(
 
 fn gone(id: &JobId) -> CloudError {
     CloudError::new("submit the job", id.as_str(), Kind::NotFound).because("its row is gone")
-}
-
-/// What became of a row that is wanted in the table and, unless it is rejected, with the compute.
-#[derive(Debug)]
-pub(crate) enum Placed {
-    /// Written and submitted, or its submission finished.
-    Submitted(Box<JobRow>),
-    /// Written; there is nothing to run.
-    Rejected(Box<JobRow>),
-    /// It was all there already.
-    Known(Box<JobRow>),
-    /// Nothing was wanted.
-    Ignored,
-    /// Another delivery wrote the row so recently that it may be submitting it now; look again after so many
-    /// milliseconds.
-    Busy(i64),
-}
-
-/// Writes a row, then submits it. An existing row is gone on with, never written again.
-///
-/// The age of a row without a job serves as its writer's lease of `lease_ms`: two deliveries of one upload at
-/// the same time would otherwise both find no job and both submit one.
-pub(crate) async fn place(ports: &Ports, row: &JobRow, lease_ms: i64) -> Result<Placed> {
-    match ports.table.put_new(row).await? {
-        Put::Created if row.outcome.is_some() => Ok(Placed::Rejected(Box::new(row.clone()))),
-        Put::Created => Ok(placed(submit_new(ports, row).await?)),
-        Put::Exists(known) => resume(ports, &known, lease_ms).await,
-    }
-}
-
-/// Goes on with a row that is there.
-pub(crate) async fn resume(ports: &Ports, row: &JobRow, lease_ms: i64) -> Result<Placed> {
-    if row.outcome.is_some() || row.compute_id.is_some() || row.claim.is_some() {
-        return Ok(Placed::Known(Box::new(row.clone())));
-    }
-    let left = touched_ms(row) + lease_ms - ports.clock.now_ms();
-    // A clock that was set back must not hold a job up for longer than the lease.
-    if left > 0 {
-        return Ok(Placed::Busy(left.min(lease_ms)));
-    }
-    Ok(placed(submit_run(ports, row).await?))
-}
-
-fn placed(submission: Submission) -> Placed {
-    match submission {
-        Submission::Made(row) | Submission::Adopted(row) | Submission::Refused(row) => Placed::Submitted(row),
-        Submission::NotNeeded(row) => Placed::Known(row),
-    }
 }
 
 /// When something last happened to a row.

@@ -10,7 +10,9 @@ mod memory;
 use faults::{Fault, Plan, faulty};
 use memory::Memory;
 use shepard_cloud::ports::{ComputeState, Put};
-use shepard_lambdas::{ReconcileSettings, SchedulerSettings, Submission, accept, reconcile, submit_run};
+use shepard_lambdas::{
+    ReconcileSettings, Scheduler, SchedulerSettings, Submission, accept, reconcile, submit_run,
+};
 use shepard_model::inputs::Inputs;
 use shepard_model::{Fence, JobId, JobRow, ObjectRef, State, Transition};
 
@@ -150,18 +152,25 @@ fn the_reconciliation_survives_a_crash_at_any_call() {
 }
 
 #[test]
-fn jobs_by_api_are_answered_one_by_one_and_never_doubled() {
+fn jobs_by_api_are_taken_whole_or_not_at_all_and_never_doubled() {
     let memory = Memory::default();
-    let settings = SchedulerSettings::default();
-    let call = |text: &str, key: &str| run(accept(&memory.ports(), &settings, text, key));
+    let scheduler = Scheduler::new(memory.ports(), SchedulerSettings::default());
+    let call = |text: &str, key: &str| run(accept(&scheduler, text, key));
     let answers = call(r#"[{"x": 1}, {"PATH": 1}, 5, {"y": 0.10}]"#, "k").unwrap();
-    let statuses: Vec<_> = answers.iter().map(|answer| answer.status).collect();
-    assert_eq!(statuses, ["submitted", "rejected", "rejected", "submitted"]);
+    let statuses =
+        |answers: &[shepard_lambdas::Answer]| answers.iter().map(|one| one.status).collect::<Vec<_>>();
+    assert_eq!(statuses(&answers), ["not_submitted", "rejected", "rejected", "not_submitted"]);
     assert!(answers[1].reason.as_ref().unwrap().contains("reserved"));
-    assert_ne!(answers[0].uuid, answers[3].uuid);
-    let again = call(r#"[{"x": 1}, {"PATH": 1}, 5, {"y": 0.10}]"#, "k").unwrap();
-    assert_eq!(again[0].status, "known");
-    assert_eq!(again[0].compute_id, answers[0].compute_id);
+    assert!(memory.world().rows.is_empty() && memory.world().jobs.is_empty());
+    let answers = call(r#"[{"x": 1}, {"y": 0.10}]"#, "k").unwrap();
+    assert_eq!(statuses(&answers), ["submitted", "submitted"]);
+    assert_ne!(answers[0].uuid, answers[1].uuid);
+    let again = call(r#"[{"x": 1}, {"y": 0.10}]"#, "k").unwrap();
+    assert_eq!(statuses(&again), ["known", "known"]);
+    assert_eq!(
+        again.iter().map(|one| (&one.uuid, &one.compute_id)).collect::<Vec<_>>(),
+        answers.iter().map(|one| (&one.uuid, &one.compute_id)).collect::<Vec<_>>()
+    );
     assert_eq!(memory.world().jobs.len(), 2);
     let one = call(r#"{"x": 1}"#, "other").unwrap();
     assert_eq!((one.len(), one[0].status), (1, "submitted"));

@@ -29,8 +29,12 @@ const FORGOTTEN: usize = 500;
 
 /// Handles messages while there are any, until `round` ends.
 pub(crate) async fn run(context: Arc<Context>, mut wake: Wake, round: CancellationToken) {
-    let settings =
-        SchedulerSettings { keep_days: context.settings.keep_days, ..SchedulerSettings::default() };
+    let settings = SchedulerSettings {
+        keep_days: context.settings.keep_days,
+        // Our own processes: nobody counts how fast they are asked for.
+        submits_per_s: f64::INFINITY,
+        ..SchedulerSettings::default()
+    };
     let scheduler = Scheduler::new(context.ports.clone(), settings);
     let mut backoff = Backoff::default();
     while !round.is_cancelled() {

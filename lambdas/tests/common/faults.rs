@@ -13,7 +13,8 @@ use shepard_cloud::ports::{
     Part, Put, Queue, Range, Table,
 };
 use shepard_cloud::{CloudError, Kind, Ports, Result};
-use shepard_model::{JobId, JobRow, ObjectRef, Transition};
+use shepard_model::manifest::{HEADER, decode_records};
+use shepard_model::{BatchRef, JobId, JobRow, ObjectRef, Transition};
 use tokio::sync::Notify;
 
 /// What goes wrong at a call.
@@ -151,7 +152,7 @@ impl Objects for Faulty {
         self.inner.objects.upload(from, to).await
     }
     async fn put_new(&self, object: &ObjectRef, bytes: &[u8]) -> Result<bool> {
-        self.plan.call("put_new", self.inner.objects.put_new(object, bytes)).await
+        self.plan.call("put_object", self.inner.objects.put_new(object, bytes)).await
     }
     async fn list(&self, bucket: &str, prefix: &str, from: Option<&str>) -> Result<Page<ObjectMeta>> {
         self.plan.call("list", self.inner.objects.list(bucket, prefix, from)).await
@@ -202,12 +203,33 @@ impl Queue for Faulty {
     }
 }
 
+impl Faulty {
+    /// Whether what a job would run is there: its row, or a manifest of rows that name their places in it.
+    async fn has_rows(&self, id: &JobId, job: &JobRequest) -> Result<bool> {
+        let Some((_, key)) = job.environment.iter().find(|(name, _)| name == "SHEPARD_MANIFEST") else {
+            let row = self.inner.table.get(id).await?;
+            return Ok(row.is_some_and(|row| row.outcome.is_none() && row.batch.is_none()));
+        };
+        let manifest = ObjectRef::new("inputs", key);
+        let Ok(part) = self.inner.objects.get(&manifest, Range::Suffix(u64::MAX)).await else {
+            return Ok(false);
+        };
+        for (index, record) in (0..).zip(decode_records(&part.bytes[HEADER..]).unwrap()) {
+            let Some(record) = record else { continue };
+            let place = self.inner.table.get(&record).await?.and_then(|row| row.batch);
+            if place != Some(BatchRef { id: id.clone(), index }) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
 #[async_trait]
 impl Compute for Faulty {
     async fn submit(&self, job: &JobRequest) -> Result<String> {
         let id = JobId::parse(&job.environment[0].1).unwrap();
-        let row = self.inner.table.get(&id).await?;
-        if row.is_none_or(|row| row.outcome.is_some()) {
+        if !self.has_rows(&id, job).await? {
             self.plan.submitted_without_row.fetch_add(1, Ordering::SeqCst);
         }
         self.plan.call("submit", self.inner.compute.submit(job)).await

@@ -1,0 +1,266 @@
+//! How fast jobs are handed to the compute, and how long to leave what did not go through.
+//!
+//! AWS takes 50 SubmitJob a second of a whole account, so tokens are handed out below that, and fewer for a while
+//! after it refuses one (additive increase, multiplicative decrease). It knows no clock but the port's and draws
+//! no random numbers: what has to be spread is spread by a hash of its own name.
+
+use std::sync::{Mutex, PoisonError};
+
+use shepard_cloud::ports::JobRequest;
+use shepard_cloud::{CloudError, Kind, Ports, Result};
+
+/// Slowest that refusals make it, in submissions a second: it has to notice when the compute takes jobs again.
+const SLOWEST: f64 = 0.5;
+/// What a submission that went well adds to the rate, as a part of the full rate.
+const CREEP: f64 = 0.01;
+/// Refusals within so many milliseconds are one: they answer submissions that were sent at the same rate.
+const ONE_REFUSAL_MS: i64 = 1_000;
+/// How much may go out at once after a pause, as a part of a second's tokens; at least one. 45 a second and 4 at
+/// once stay below 50 in any second.
+const BURST: f64 = 0.1;
+/// Tries of one call within an invocation.
+pub(crate) const TRIES: u32 = 4;
+/// First pause between them, in milliseconds; doubled each time.
+const PAUSE_MS: u64 = 100;
+/// Longest delay of a message: what SQS takes.
+const LONGEST_MS: i64 = 900_000;
+
+/// What came of a submission that may have had to wait.
+#[derive(Debug)]
+pub(crate) enum Sent {
+    /// The compute took it; its id.
+    Taken(String),
+    /// There was no room in time, and nothing was submitted. What the compute said, if it was asked.
+    NoRoom(Option<CloudError>),
+}
+
+/// The tokens of one instance of the scheduler, shared by its invocations.
+#[derive(Debug)]
+pub(crate) struct Pacer {
+    most: f64,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// Submissions a second, now.
+    rate: f64,
+    /// Below 0: so many are promised to those who wait.
+    tokens: f64,
+    /// When the tokens were counted; None before the first time.
+    at_ms: Option<i64>,
+    /// When the rate was halved last.
+    halved_ms: Option<i64>,
+}
+
+impl Pacer {
+    /// A pacer of so many submissions a second; infinity is no limit.
+    pub(crate) fn new(per_s: f64) -> Self {
+        let most = if per_s > SLOWEST { per_s } else { SLOWEST };
+        let state = State { rate: most, tokens: 0.0, at_ms: None, halved_ms: None };
+        Self { most, state: Mutex::new(state) }
+    }
+
+    /// Takes a token that is there after the milliseconds given back. None where that would be later than
+    /// `until_ms`: then none was taken.
+    fn take(&self, now_ms: i64, until_ms: i64) -> Option<u64> {
+        let mut state = self.state();
+        if state.rate.is_infinite() {
+            return Some(0);
+        }
+        let burst = (state.rate * BURST).max(1.0);
+        state.tokens = match state.at_ms {
+            None => burst,
+            Some(at_ms) => (state.tokens + state.rate * as_f64((now_ms - at_ms).max(0)) / 1e3).min(burst),
+        };
+        state.at_ms = Some(now_ms);
+        let after = state.tokens - 1.0;
+        let wait_ms = if after < 0.0 { as_ms(-after / state.rate * 1e3) } else { 0 };
+        if wait_ms > 0 && now_ms.saturating_add(wait_ms) > until_ms {
+            return None;
+        }
+        state.tokens = after;
+        u64::try_from(wait_ms).ok()
+    }
+
+    fn went_well(&self) {
+        let mut state = self.state();
+        state.rate = (state.rate + self.most * CREEP).min(self.most);
+    }
+
+    fn refused(&self, now_ms: i64) {
+        let mut state = self.state();
+        if state.halved_ms.is_none_or(|at_ms| !(0..ONE_REFUSAL_MS).contains(&(now_ms - at_ms))) {
+            state.rate = (state.rate / 2.0).max(SLOWEST);
+            state.tokens = state.tokens.min(0.0);
+            state.halved_ms = Some(now_ms);
+        }
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        // No code between lock and unlock can panic.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Hands a job to the compute when there is a token, and again where the compute says that it was too fast,
+    /// until `until_ms`.
+    ///
+    /// # Errors
+    /// The compute's, other than `Throttled`. The job may have been submitted all the same.
+    pub(crate) async fn submit(&self, ports: &Ports, job: &JobRequest, until_ms: i64) -> Result<Sent> {
+        let mut said = None;
+        for round in 0.. {
+            let Some(wait_ms) = self.take(ports.clock.now_ms(), until_ms) else { break };
+            if wait_ms > 0 {
+                ports.clock.sleep_ms(wait_ms).await;
+            }
+            match ports.compute.submit(job).await {
+                Ok(id) => {
+                    self.went_well();
+                    return Ok(Sent::Taken(id));
+                }
+                Err(error) if error.kind == Kind::Throttled => said = Some(error),
+                Err(error) => return Err(error),
+            }
+            let now_ms = ports.clock.now_ms();
+            self.refused(now_ms);
+            let pause_ms = pause_ms(&job.name, round);
+            if now_ms.saturating_add_unsigned(pause_ms) > until_ms {
+                break;
+            }
+            ports.clock.sleep_ms(pause_ms).await;
+        }
+        Ok(Sent::NoRoom(said))
+    }
+}
+
+/// Makes a call up to `tries` times, with growing pauses, as long as it fails for a reason that may pass at once.
+pub(crate) async fn patiently<T, F: Future<Output = Result<T>>>(
+    ports: &Ports,
+    name: &str,
+    tries: u32,
+    mut call: impl FnMut() -> F,
+) -> Result<T> {
+    let mut round = 0;
+    loop {
+        match call().await {
+            Err(error) if round + 1 < tries && passes(error.kind) => {
+                ports.clock.sleep_ms(pause_ms(name, round)).await;
+                round += 1;
+            }
+            done => return done,
+        }
+    }
+}
+
+/// Whether trying again within the second has a chance.
+pub(crate) fn passes(kind: Kind) -> bool {
+    matches!(kind, Kind::Throttled | Kind::Offline | Kind::Other)
+}
+
+fn pause_ms(name: &str, round: u32) -> u64 {
+    let pause_ms = PAUSE_MS << round.min(5);
+    pause_ms + hash(name) % pause_ms
+}
+
+/// How long to leave a message after an error, in milliseconds: the lease, doubled by every delivery, a quarter more or
+/// less, at most 15 minutes. Five deliveries, after which a queue gives a message up, so outlast a service that
+/// refuses everything for a minute. What a person has to mend first waits at least a minute.
+pub(crate) fn backoff_ms(kind: Kind, name: &str, deliveries: u32, lease_ms: i64) -> i64 {
+    let least = if kind.is_transient() { 5_000 } else { 60_000 };
+    spread_ms(lease_ms.max(least), name, deliveries.saturating_sub(1))
+}
+
+/// How long to leave what found no room for the `again`th time, in milliseconds: 5 to 30 seconds, then twice that,
+/// and so on.
+pub(crate) fn deferred_ms(name: &str, again: u32) -> i64 {
+    let first = 5_000 + i64::try_from(hash(name) % 25_000).unwrap_or(0);
+    first.saturating_mul(1 << again.min(8)).min(LONGEST_MS)
+}
+
+fn spread_ms(base_ms: i64, name: &str, doublings: u32) -> i64 {
+    let doubled = base_ms.saturating_mul(1 << doublings.min(20)).min(LONGEST_MS);
+    let part = i64::try_from(hash(name) % 500).unwrap_or(0);
+    (doubled / 1_000 * (750 + part)).clamp(1_000, LONGEST_MS)
+}
+
+/// FNV-1a: enough to spread names evenly, and the same everywhere.
+fn hash(name: &str) -> u64 {
+    let mixed = name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    mixed ^ (mixed >> 32)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "milliseconds between two calls are far below 2^52")]
+fn as_f64(ms: i64) -> f64 {
+    ms as f64
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "rounded up; what does not fit is cut to the largest number"
+)]
+fn as_ms(ms: f64) -> i64 {
+    ms.ceil() as i64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_come_at_the_rate_and_nobody_jumps_the_queue() {
+        let pacer = Pacer::new(10.0);
+        assert_eq!(pacer.take(0, 0), Some(0));
+        assert_eq!(pacer.take(0, 99), None, "the next is there after 100 ms");
+        assert_eq!(pacer.take(0, 1_000), Some(100));
+        assert_eq!(pacer.take(0, 1_000), Some(200));
+        assert_eq!(pacer.take(100, 1_000), Some(200), "behind those who wait already");
+        assert_eq!(pacer.take(60_000, 60_000), Some(0));
+        assert_eq!(pacer.take(60_000, 60_000), None, "a pause saves up one token, not a minute's");
+        assert_eq!(pacer.take(0, 1_000), Some(100), "a clock that was set back");
+        assert!((0..999).all(|_| Pacer::new(f64::INFINITY).take(0, 0) == Some(0)));
+        assert_eq!(Pacer::new(f64::NAN).take(0, 0), Some(0));
+    }
+
+    #[test]
+    fn in_any_second_fewer_go_out_than_the_account_has() {
+        let pacer = Pacer::new(45.0);
+        let mut sent: Vec<i64> = Vec::new();
+        for now_ms in 0..3_000 {
+            sent.extend(
+                std::iter::repeat_with(|| pacer.take(now_ms, now_ms)).map_while(|t| t).map(|_| now_ms),
+            );
+        }
+        let busiest =
+            (0..2_000).map(|from| sent.iter().filter(|at| (from..from + 1_000).contains(*at)).count());
+        assert!(busiest.max() <= Some(50));
+        assert!(sent.len() > 130, "{}", sent.len());
+    }
+
+    #[test]
+    fn refusals_halve_the_rate_once_a_second_and_successes_bring_it_back() {
+        let pacer = Pacer::new(40.0);
+        let rate = || pacer.state().rate;
+        (0..10).for_each(|ms| pacer.refused(ms));
+        assert!((rate() - 20.0).abs() < 1e-9);
+        (1..20).for_each(|s| pacer.refused(s * 2_000));
+        assert!((rate() - SLOWEST).abs() < 1e-9);
+        (0..1_000).for_each(|_| pacer.went_well());
+        assert!((rate() - 40.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn delays_grow_end_growing_and_outlast_a_bad_minute() {
+        let delay = |kind, deliveries| backoff_ms(kind, "x", deliveries, 10_000);
+        let grown: Vec<_> = [0, 1, 2, 3, 4, 5, u32::MAX].map(|n| delay(Kind::Throttled, n)).into();
+        assert!(grown.is_sorted() && grown[0] == grown[1] && grown[2] >= 15_000, "{grown:?}");
+        assert!(grown[1..5].iter().sum::<i64>() > 100_000, "{grown:?}");
+        assert!(grown[6] <= LONGEST_MS && delay(Kind::Denied, 1) >= 45_000);
+        for name in ["a", "b", "20261121-063000-0123456789abcdef"] {
+            assert!((5_000..30_000).contains(&deferred_ms(name, 0)));
+            assert!(deferred_ms(name, 1) == 2 * deferred_ms(name, 0) && deferred_ms(name, 99) == LONGEST_MS);
+        }
+    }
+}
