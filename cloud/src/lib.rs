@@ -2,12 +2,14 @@
 //!
 //! [`ports`] is the whole of what the scheduler, the worker, the console and the simulator know of the outside:
 //! objects, the job table and its changes, a queue, the compute, logs, secrets and a clock. [`error`] is the one
-//! error they answer with. [`local`] keeps a flock in SQLite and plain folders on this machine.
+//! error they answer with. [`local`] keeps a flock in SQLite and plain folders on this machine, [`aws`] in S3, SQS,
+//! DynamoDB and Batch; [`absent`] is a port that a program was not given.
 //!
 //! Nothing here decides anything: which upload becomes a job is the scheduler's business, how a row may change is
 //! `shepard_model::transition`'s. A crate and not a module, because the console, the lambdas, the worker image and
 //! the simulator all use it.
 
+pub mod absent;
 #[cfg(feature = "aws")]
 pub mod aws;
 pub mod error;

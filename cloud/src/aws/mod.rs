@@ -1,1 +1,129 @@
-//! The adapters of AWS: the only importer of its SDK.
+//! A flock on AWS: the only importer of its SDK.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `connect` | region, credentials, endpoints, timeouts, retries |
+//! | [`objects`], `upload` | S3 |
+//! | [`queue`] | SQS |
+//! | [`table`], `item`, `value`, `feed` | DynamoDB; a row and its variables as an item; what changed |
+//! | [`compute`] | Batch |
+//! | `error` | the services' errors as [`crate::CloudError`] |
+//!
+//! Nothing here decides anything, and nothing is created: buckets, queues, tables and job definitions are the stack's.
+//! Logs and secrets have no adapter yet; a flock gives [`Absent`] for them.
+
+pub mod compute;
+mod connect;
+mod error;
+mod feed;
+mod item;
+pub mod objects;
+pub mod queue;
+pub mod table;
+mod upload;
+mod value;
+
+use std::fmt;
+use std::hash::{BuildHasher as _, Hasher as _};
+use std::sync::Arc;
+
+use aws_config::SdkConfig;
+
+pub use connect::Profile;
+
+use crate::absent::Absent;
+use crate::ports::{Buckets, Clock, Compute, Ports, Queue, WallClock};
+
+/// What a program has to be told of a flock on AWS. The rest comes from the SDK's own settings: region, credentials,
+/// endpoints.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AwsSettings {
+    /// Names of its buckets.
+    pub buckets: Buckets,
+    /// Name of its job table.
+    pub table: String,
+    /// URL of its queue, or its ARN, for which the URL is asked when it is first needed. None gives a queue that
+    /// refuses everything.
+    pub queue: Option<String>,
+    /// Where its jobs run. None gives a compute that refuses everything.
+    pub jobs: Option<Jobs>,
+    /// Days for which the row of a job that has ended is kept (`SHEPARD_EXPIRES`); and the days that an old
+    /// scheduler's rows were given, by which their age is told.
+    pub keep_days: u32,
+    /// Which of the user's configurations to use; the default is the SDK's.
+    pub profile: Profile,
+}
+
+/// A job queue of AWS Batch and what it runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Jobs {
+    /// Name or ARN of the job queue.
+    pub queue: String,
+    /// Name or ARN of the job definition, with or without a revision; taken as it is.
+    pub definition: String,
+}
+
+/// A flock on AWS. Clones share its connections.
+#[derive(Clone)]
+pub struct AwsFlock {
+    ports: Ports,
+}
+
+/// Reads the SDK's configuration and makes the adapters. Asks nothing of AWS: a fault shows at the first request.
+/// (Only where no region is set anywhere does the SDK ask the machine's own metadata for it.)
+pub async fn connect(settings: AwsSettings) -> AwsFlock {
+    let config = connect::load(&settings.profile).await;
+    AwsFlock::new(&config, settings)
+}
+
+impl AwsFlock {
+    fn new(config: &SdkConfig, settings: AwsSettings) -> Self {
+        let clock: Arc<dyn Clock> = Arc::new(WallClock);
+        let table = table::DynamoTable::new(
+            aws_sdk_dynamodb::Client::new(config),
+            settings.table,
+            settings.keep_days,
+            Arc::clone(&clock),
+        );
+        let queue: Arc<dyn Queue> = match settings.queue {
+            Some(queue) => Arc::new(queue::SqsQueue::new(aws_sdk_sqs::Client::new(config), queue)),
+            None => Arc::new(Absent),
+        };
+        let compute: Arc<dyn Compute> = match settings.jobs {
+            Some(Jobs { queue, definition }) => {
+                let (client, once) = (aws_sdk_batch::Client::new(config), connect::batch_once(config));
+                Arc::new(compute::BatchCompute::new(client, once, queue, definition))
+            }
+            None => Arc::new(Absent),
+        };
+        let ports = Ports {
+            buckets: settings.buckets,
+            objects: Arc::new(objects::S3Objects::new(connect::s3(config), Arc::clone(&clock))),
+            table: Arc::new(table),
+            queue,
+            compute,
+            logs: Arc::new(Absent),
+            secrets: Arc::new(Absent),
+            clock,
+        };
+        Self { ports }
+    }
+
+    /// Its ports, as the scheduler, the worker and the console take them.
+    pub fn ports(&self) -> Ports {
+        self.ports.clone()
+    }
+}
+
+impl fmt::Debug for AwsFlock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AwsFlock").field("ports", &self.ports).finish()
+    }
+}
+
+/// Sixteen digits that no other write has. By them a writer whose answer was lost knows its own work again.
+fn mark() -> String {
+    // The standard library draws its hash keys from the system's randomness; one process draws fresh ones each time.
+    let drawn = std::hash::RandomState::new().build_hasher().finish();
+    format!("{drawn:016x}")
+}

@@ -1,0 +1,227 @@
+//! What the services answer when they do not do as asked, as the one error of the ports.
+//!
+//! The kind is read off the service's error code, then off the HTTP status, then off where the request got stuck. The
+//! service's own words are kept, because they name the role and the action that was not allowed; where they could
+//! repeat a user's variable ([`failed_quietly`]) the code alone is.
+
+use std::error::Error;
+use std::fmt;
+
+use aws_credential_types::provider::error::CredentialsError;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::metadata::{ErrorMetadata, ProvideErrorMetadata};
+
+use crate::error::{CloudError, Kind};
+
+/// What a service said, without anything a request carried.
+#[derive(Debug)]
+pub(super) struct Said {
+    code: String,
+    message: Option<String>,
+    request: Option<String>,
+}
+
+impl fmt::Display for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.code)?;
+        if let Some(message) = &self.message {
+            write!(f, ": {message}")?;
+        }
+        if let Some(request) = &self.request {
+            write!(f, " (request {request})")?;
+        }
+        Ok(())
+    }
+}
+
+impl Error for Said {}
+
+/// An operation that did not succeed, with the service's words.
+pub(super) fn failed<E>(
+    operation: &'static str,
+    target: impl Into<String>,
+    error: &SdkError<E, HttpResponse>,
+) -> CloudError
+where
+    E: ProvideErrorMetadata + Error + 'static,
+{
+    let message = error.as_service_error().and_then(|service| service.meta().message());
+    explain(operation, target.into(), error, message)
+}
+
+/// The same without the service's words: of what carried a user's variables they could repeat one.
+pub(super) fn failed_quietly<E>(
+    operation: &'static str,
+    target: impl Into<String>,
+    error: &SdkError<E, HttpResponse>,
+) -> CloudError
+where
+    E: ProvideErrorMetadata + Error + 'static,
+{
+    explain(operation, target.into(), error, None)
+}
+
+fn explain<E>(
+    operation: &'static str,
+    target: String,
+    error: &SdkError<E, HttpResponse>,
+    message: Option<&str>,
+) -> CloudError
+where
+    E: ProvideErrorMetadata + Error + 'static,
+{
+    let kind = kind(error);
+    let failed = CloudError::new(operation, target, kind);
+    match (error, answer(error)) {
+        (SdkError::ServiceError(_), Some((meta, status))) => {
+            let code = meta.code().map_or_else(|| format!("HTTP status {status}"), str::to_owned);
+            let request = meta.extra("aws_request_id").map(str::to_owned);
+            failed.because(Said { code, message: message.map(str::to_owned), request })
+        }
+        // What the client itself says of a request it could not send or an answer it could not read.
+        _ => failed.because(chain(error)),
+    }
+}
+
+/// The service's error code, empty where there is none.
+pub(super) fn code<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> &str {
+    error.as_service_error().and_then(|service| service.meta().code()).unwrap_or_default()
+}
+
+/// The HTTP status of the answer; 0 where there was none.
+pub(super) fn status<E>(error: &SdkError<E, HttpResponse>) -> u16 {
+    error.raw_response().map_or(0, |raw| raw.status().as_u16())
+}
+
+fn answer<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> Option<(&ErrorMetadata, u16)> {
+    Some((error.as_service_error()?.meta(), status(error)))
+}
+
+/// What kind of failure it is.
+pub(super) fn kind<E>(error: &SdkError<E, HttpResponse>) -> Kind
+where
+    E: ProvideErrorMetadata + Error + 'static,
+{
+    match error {
+        SdkError::ServiceError(_) => match kind_of_code(code(error)) {
+            Some(kind) => kind,
+            None => kind_of_status(status(error)),
+        },
+        SdkError::TimeoutError(_) => Kind::Offline,
+        SdkError::DispatchFailure(failure) if failure.is_io() || failure.is_timeout() => Kind::Offline,
+        SdkError::DispatchFailure(_) | SdkError::ConstructionFailure(_) => {
+            credentials(error).unwrap_or(if matches!(error, SdkError::ConstructionFailure(_)) {
+                Kind::Invalid
+            } else {
+                Kind::Other
+            })
+        }
+        // An answer that cannot be read: a proxy's page, or a body that was cut off.
+        _ => match status(error) {
+            status @ (403 | 429 | 503) => kind_of_status(status),
+            _ => Kind::Other,
+        },
+    }
+}
+
+/// The codes of S3, SQS, DynamoDB, Batch and of signing, from their API references of 2026-11.
+pub(super) fn kind_of_code(code: &str) -> Option<Kind> {
+    // SQS: `AWS.SimpleQueueService.NonExistentQueue`; Batch and DynamoDB: `…#ResourceNotFoundException`.
+    let short = code.rsplit(['.', '#']).next().unwrap_or(code);
+    Some(match short {
+        "UnrecognizedClientException"
+        | "InvalidClientTokenId"
+        | "InvalidAccessKeyId"
+        | "SignatureDoesNotMatch"
+        | "InvalidSignatureException"
+        | "MissingAuthenticationToken"
+        | "MissingAuthenticationTokenException"
+        | "IncompleteSignature"
+        | "IncompleteSignatureException"
+        | "MissingSecurityHeader"
+        | "InvalidToken"
+        | "InvalidSecurity"
+        | "AuthorizationHeaderMalformed"
+        | "RequestTimeTooSkewed"
+        | "AuthFailure" => Kind::Auth,
+        "ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired" | "RequestExpired" => Kind::Expired,
+        "AccessDenied"
+        | "AccessDeniedException"
+        | "AllAccessDisabled"
+        | "AccountProblem"
+        | "KmsAccessDenied"
+        | "OptInRequired"
+        | "UnauthorizedOperation" => Kind::Denied,
+        "NoSuchBucket"
+        | "NoSuchKey"
+        | "NoSuchVersion"
+        | "NoSuchUpload"
+        | "NotFound"
+        | "NonExistentQueue"
+        | "QueueDoesNotExist"
+        | "ResourceNotFoundException"
+        | "TableNotFoundException" => Kind::NotFound,
+        "PreconditionFailed"
+        | "ConditionalRequestConflict"
+        | "ConditionalCheckFailedException"
+        | "OperationAborted"
+        | "ResourceInUseException"
+        | "TransactionConflictException" => Kind::Conflict,
+        "KmsThrottled"
+        | "LimitExceededException"
+        | "ProvisionedThroughputExceededException"
+        | "RequestLimitExceeded"
+        | "RequestThrottled"
+        | "RequestThrottledException"
+        | "ServiceUnavailable"
+        | "SlowDown"
+        | "ThrottledException"
+        | "Throttling"
+        | "ThrottlingException"
+        | "TooManyRequestsException" => Kind::Throttled,
+        "ItemCollectionSizeLimitExceededException" | "OverLimit" => Kind::Full,
+        "InternalError" | "InternalFailure" | "InternalServerError" | "ServerException" => Kind::Other,
+        _ => return None,
+    })
+}
+
+fn kind_of_status(status: u16) -> Kind {
+    match status {
+        401 => Kind::Auth,
+        403 => Kind::Denied,
+        404 | 410 => Kind::NotFound,
+        409 | 412 => Kind::Conflict,
+        429 | 503 => Kind::Throttled,
+        400..=499 => Kind::Invalid,
+        _ => Kind::Other,
+    }
+}
+
+/// The kind, where it is the credentials that could not be had.
+fn credentials(error: &(dyn Error + 'static)) -> Option<Kind> {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if error.is::<CredentialsError>() {
+            // The provider of SSO has no type of its own for a session that has run out.
+            let expired = chain(error).to_ascii_lowercase().contains("expired");
+            return Some(if expired { Kind::Expired } else { Kind::Auth });
+        }
+        cause = error.source();
+    }
+    None
+}
+
+/// An error and its causes on one line.
+fn chain(error: &(dyn Error + 'static)) -> String {
+    let (mut words, mut cause) = (error.to_string(), error.source());
+    while let Some(error) = cause {
+        let said = error.to_string();
+        if !words.ends_with(&said) {
+            words.push_str(": ");
+            words.push_str(&said);
+        }
+        cause = error.source();
+    }
+    words
+}
