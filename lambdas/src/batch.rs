@@ -9,13 +9,16 @@ use shepard_cloud::ports::{JobRequest, Range};
 use shepard_cloud::{CloudError, Kind, Ports, Result};
 use shepard_model::manifest::{self, Found, HEADER, Header, RECORD};
 use shepard_model::names::{manifest_key, submitted_key, worker_env};
-use shepard_model::{JobId, ObjectRef, Outcome, Transition};
+use shepard_model::{JobId, ObjectRef, Outcome, Shape, Transition};
 
 use crate::pace::{self, Pacer, Sent, TRIES};
 use crate::submit;
 
 /// Most rows in one batch: the children of an array job on AWS (Batch service quotas, 2026-11).
 pub const MOST: u32 = 10_000;
+
+/// What the mark of a batch says where the compute refused it for good; no compute's id.
+const REFUSED: &str = "refused";
 
 /// Where a batch stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +27,8 @@ pub enum Fate {
     Submitted(String),
     /// It was made, and nobody has said that it was submitted.
     Made(Header),
+    /// The compute refused it for good, and its rows have failed with it.
+    Refused,
     /// It was ended before it was made; its rows are free.
     GivenUp,
     /// It was not made yet.
@@ -58,7 +63,7 @@ pub(crate) enum Paced {
 /// The store's, or a manifest that this version cannot read.
 pub async fn fate(ports: &Ports, batch: &JobId) -> Result<Fate> {
     if let Some(id) = submitted(ports, batch).await? {
-        return Ok(Fate::Submitted(id));
+        return Ok(if id == REFUSED { Fate::Refused } else { Fate::Submitted(id) });
     }
     Ok(match read(ports, batch, Range::From { start: 0, length: HEADER as u64 }).await? {
         None => Fate::Unmade,
@@ -91,6 +96,9 @@ pub(crate) async fn finish_paced(
 ) -> Result<Paced> {
     let header = match fate(ports, batch).await? {
         Fate::Submitted(id) => return Ok(Paced::Finished(Finished::Known(id))),
+        Fate::Refused => {
+            return Ok(Paced::Finished(Finished::Refused("the compute refused the batch".to_owned())));
+        }
         Fate::GivenUp => return Ok(Paced::Finished(Finished::GivenUp)),
         Fate::Unmade => return Ok(Paced::Finished(Finished::Unmade)),
         Fate::Made(header) => header,
@@ -120,6 +128,8 @@ pub(crate) async fn submit_made(
         Err(error) if error.kind == Kind::Invalid => {
             let reason = format!("the job cannot be submitted: {error}");
             fail_rows(ports, batch, &reason).await?;
+            // Nobody needs to try again, and find out again.
+            mark(ports, batch, REFUSED).await?;
             Ok(Paced::Finished(Finished::Refused(reason)))
         }
         Err(error) => Err(error),
@@ -153,10 +163,13 @@ pub fn batch_request(batch: &JobId, header: &Header) -> JobRequest {
     if header.pack > 1 {
         environment.push(pair(worker_env::PACK, header.pack.to_string()));
     }
+    // The limit is of one job, which its worker holds it to; a container has as many as its pack.
+    let longest = i32::MAX.unsigned_abs();
+    let timeout_s = header.shape.timeout_s.map(|limit| limit.saturating_mul(header.pack.max(1)).min(longest));
     JobRequest {
         name: batch.to_string(),
         environment,
-        shape: header.shape.clone(),
+        shape: Shape { timeout_s, ..header.shape.clone() },
         children: header.children().max(1),
     }
 }
@@ -215,6 +228,33 @@ pub(crate) async fn rows(ports: &Ports, batch: &JobId) -> Result<Rows> {
             Rows::Made(header, Records(bytes))
         }
     })
+}
+
+/// The header of a batch that was made; None of one that was not, or was given up.
+pub(crate) async fn header(ports: &Ports, batch: &JobId) -> Result<Option<Header>> {
+    Ok(match read(ports, batch, Range::From { start: 0, length: HEADER as u64 }).await? {
+        Some((Found::Made(header), _)) => Some(header),
+        Some((Found::GivenUp, _)) | None => None,
+    })
+}
+
+/// So many records of a batch that was made, from this one on; fewer where it has no more.
+pub(crate) async fn records(
+    ports: &Ports,
+    batch: &JobId,
+    first: u32,
+    count: u32,
+) -> Result<Vec<Option<JobId>>> {
+    let (at, (start, _)) = (manifest_at(ports, batch), manifest::span(first, 1));
+    let range = Range::From { start, length: u64::from(count) * RECORD as u64 };
+    let bytes = match pace::patiently(ports, batch.as_str(), TRIES, || ports.objects.get(&at, range)).await {
+        Ok(part) => part.bytes,
+        // A store may refuse a range that begins behind the end.
+        Err(error) if error.kind == Kind::Invalid => Vec::new(),
+        Err(error) => return Err(error),
+    };
+    manifest::decode_records(&bytes)
+        .map_err(|problem| CloudError::new("read", at.to_string(), Kind::Other).because(problem))
 }
 
 /// The compute's id of a batch that is known to be submitted.

@@ -36,7 +36,7 @@ pub mod zip;
 pub use batch::{Fate, Finished, batch_request, fate, finish, give_up};
 pub use endpoint::{Answer, EndpointError, accept};
 pub use event::notification;
-pub use reconcile::{ReconcileSettings, Reconciled, reconcile};
+pub use reconcile::{Bookmark, ReconcileSettings, Reconciled, Window, reconcile, reconcile_from};
 pub use scheduler::{Became, Handled, Invoked, Pumped, Scheduler, SchedulerSettings, Verdict};
 pub use submit::{Submission, job_name, job_request, submit_run};
 pub use zip::{ReadError, ZipProblem, read_inputs, read_inputs_of_file};

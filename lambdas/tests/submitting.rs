@@ -105,7 +105,7 @@ fn the_reconciliation_makes_up_for_every_lost_step_and_does_nothing_twice() {
                 (job.state, job.reason) = (state, Some("Host EC2 terminated".to_owned()));
             }
         }
-        let settings = ReconcileSettings { grace_ms: 1_000, page: 3 };
+        let settings = ReconcileSettings { grace_ms: 1_000, page: 3, ..Default::default() };
         let nothing = reconcile(&ports, settings).await.unwrap();
         assert_eq!((nothing.submitted.len(), nothing.ended.len()), (0, 0), "within the grace");
         memory.world().now_ms = 5_000;
@@ -136,7 +136,7 @@ fn the_reconciliation_survives_a_crash_at_any_call() {
                 queued(&memory, name).await;
             }
             let ports = faulty(memory.ports(), &plan);
-            let settings = ReconcileSettings { grace_ms: 0, page: 2 };
+            let settings = ReconcileSettings { grace_ms: 0, page: 2, ..Default::default() };
             let survived = plan.survive(reconcile(&ports, settings)).await.is_some();
             plan.calm();
             reconcile(&ports, settings).await.unwrap();

@@ -80,7 +80,7 @@ pub fn manifest_key(batch: &JobId) -> String {
     format!("{OWN_PREFIX}manifests/{batch}")
 }
 
-/// Key of what says that a batch was submitted, in the inputs bucket; its bytes are the compute's id.
+/// Key of what says that a batch was submitted, in the inputs bucket; its bytes are the compute's id, or `refused`.
 pub fn submitted_key(batch: &JobId) -> String {
     format!("{OWN_PREFIX}submitted/{batch}")
 }

@@ -41,6 +41,8 @@ pub struct World {
     /// When objects were written, where that is not at 0.
     pub modified: BTreeMap<(String, String), i64>,
     pub rows: Vec<JobRow>,
+    /// The inputs bucket gives no versions.
+    pub unversioned: bool,
     pub jobs: Vec<Submitted>,
     /// Children of array jobs that do not stand where the array does.
     pub children: BTreeMap<String, ComputeState>,
@@ -110,7 +112,8 @@ impl Objects for Memory {
         let at = (object.bucket.clone(), object.key.clone());
         let Some(bytes) = world.objects.get(&at) else { return no("head", object, Kind::NotFound) };
         let modified_ms = world.modified.get(&at).copied().unwrap_or_default();
-        let object = ObjectRef::new(&object.bucket, &object.key).at("v1");
+        let mut object = ObjectRef::new(&object.bucket, &object.key);
+        object.version = (!world.unversioned).then(|| "v1".to_owned());
         Ok(ObjectMeta { object, size: bytes.len() as u64, modified_ms })
     }
     async fn get(&self, object: &ObjectRef, range: Range) -> Result<Part> {
