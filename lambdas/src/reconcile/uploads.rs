@@ -49,9 +49,9 @@ pub(super) async fn announce(
                 && !meta.object.key.starts_with(OWN_PREFIX)
                 && !(meta.object.key.ends_with('/') && meta.size == 0)
         };
-        let candidates: Vec<_> = page.items.iter().filter(|meta| wanted(meta)).collect();
-        let found: Vec<_> =
-            stream::iter(candidates).map(|meta| look(run, meta)).buffered(ABREAST).collect().await;
+        let work: Vec<_> =
+            page.items.iter().filter(|meta| wanted(meta)).map(|meta| look(run, meta)).collect();
+        let found: Vec<_> = stream::iter(work).buffered(ABREAST).collect().await;
         let (mut lost, mut unversioned) = (Vec::new(), false);
         for one in found {
             match one? {
