@@ -28,6 +28,10 @@ pub enum Fault {
     CrashBefore,
     /// The program dies before it sees the answer.
     CrashAfter,
+    /// The program sleeps before the call gets through, until it is woken.
+    StallBefore,
+    /// The program sleeps before it sees the answer, until it is woken.
+    StallAfter,
 }
 
 /// When what goes wrong, and what was called.
@@ -40,6 +44,8 @@ pub struct Plan {
     pauses: Mutex<Vec<u8>>,
     calls: AtomicUsize,
     crash: Notify,
+    stalled: Notify,
+    wake: Notify,
     log: Mutex<Vec<&'static str>>,
     submitted_without_row: AtomicUsize,
 }
@@ -57,6 +63,10 @@ impl Plan {
 
     pub fn pausing(pauses: Vec<u8>) -> Arc<Self> {
         Arc::new(Self { pauses: Mutex::new(pauses), ..Self::default() })
+    }
+
+    pub fn add(&self, faults: impl IntoIterator<Item = (usize, Fault)>) {
+        self.faults.lock().unwrap().extend(faults);
     }
 
     pub fn always(&self, fault: Option<(&'static str, Kind)>) {
@@ -112,12 +122,48 @@ impl Plan {
                 call.await?;
                 Err(CloudError::new(name, "", kind))
             }
+            Some(Fault::StallBefore) => {
+                self.stall().await;
+                call.await
+            }
+            Some(Fault::StallAfter) => {
+                let done = call.await;
+                self.stall().await;
+                done
+            }
             Some(Fault::CrashBefore) => self.die().await,
             Some(Fault::CrashAfter) => {
                 let _ = call.await;
                 self.die().await
             }
         }
+    }
+
+    async fn stall(&self) {
+        self.stalled.notify_one();
+        self.wake.notified().await;
+    }
+
+    /// Runs a program; where it stalls, `meanwhile` runs to its end before it goes on. Whether it stalled.
+    pub async fn overtaken(&self, program: impl Future, meanwhile: impl Future) -> bool {
+        let mut program = std::pin::pin!(program);
+        tokio::select! {
+            biased;
+            _ = &mut program => return false,
+            () = self.stalled.notified() => {}
+        }
+        // One call stalls; what runs beside it goes on first, as it would.
+        for _ in 0..100 {
+            tokio::select! {
+                biased;
+                _ = &mut program => return true,
+                () = tokio::task::yield_now() => {}
+            }
+        }
+        meanwhile.await;
+        self.wake.notify_one();
+        program.await;
+        true
     }
 
     async fn die<T>(&self) -> T {
