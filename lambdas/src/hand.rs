@@ -145,18 +145,17 @@ impl Work<'_> {
                 info!(%batch, rows = rows.len(), "batch submitted");
                 handed.batches += 1;
                 rows.iter().for_each(|(entry, index)| self.end(*entry, End::Submitted(child(&job, *index))));
-                orders.iter().for_each(|(entry, _)| self.end(*entry, End::Submitted(None)));
+                orders.iter().for_each(|(entry, _)| self.end(*entry, End::Ignored));
             }
             Ok(Paced::Finished(Finished::Known(job))) => {
                 let known = |compute_id| End::Known { compute_id, reason: None };
                 rows.iter().for_each(|(entry, index)| self.end(*entry, known(child(&job, *index))));
-                orders.iter().for_each(|(entry, _)| self.end(*entry, known(None)));
+                orders.iter().for_each(|(entry, _)| self.end(*entry, End::Ignored));
             }
             Ok(Paced::Finished(Finished::Refused(reason))) => {
                 warn!(%batch, rows = rows.len(), "{reason}");
-                let entries =
-                    rows.iter().map(|(entry, _)| *entry).chain(orders.iter().map(|(entry, _)| *entry));
-                entries.for_each(|entry| self.end(entry, End::Refused(reason.clone())));
+                rows.iter().for_each(|(entry, _)| self.end(*entry, End::Refused(reason.clone())));
+                orders.iter().for_each(|(entry, _)| self.end(*entry, End::Ignored));
             }
             Ok(Paced::Finished(Finished::GivenUp | Finished::Unmade)) => {
                 // Only a batch that was made is left a message, and nothing unmakes it.

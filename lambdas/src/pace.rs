@@ -155,7 +155,7 @@ pub(crate) async fn patiently<T, F: Future<Output = Result<T>>>(
 
 /// Whether trying again within the second has a chance.
 pub(crate) fn passes(kind: Kind) -> bool {
-    matches!(kind, Kind::Throttled | Kind::Offline | Kind::Other)
+    matches!(kind, Kind::Throttled | Kind::Offline | Kind::Conflict | Kind::Other)
 }
 
 fn pause_ms(name: &str, round: u32) -> u64 {
@@ -167,7 +167,7 @@ fn pause_ms(name: &str, round: u32) -> u64 {
 /// less, at most 15 minutes. Five deliveries, after which a queue gives a message up, so outlast a service that
 /// refuses everything for a minute. What a person has to mend first waits at least a minute.
 pub(crate) fn backoff_ms(kind: Kind, name: &str, deliveries: u32, lease_ms: i64) -> i64 {
-    let least = if kind.is_transient() { 5_000 } else { 60_000 };
+    let least = if kind.is_transient() || passes(kind) { 5_000 } else { 60_000 };
     spread_ms(lease_ms.max(least), name, deliveries.saturating_sub(1))
 }
 

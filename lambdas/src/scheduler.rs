@@ -28,7 +28,7 @@ const DELETED: usize = 10;
 /// Calls to the queue at once, when an invocation ends.
 const SETTLED: usize = 16;
 /// A message delivered more often than this may be what ends invocations: it is dealt with in small company.
-const SUSPECT: u32 = 2;
+const SUSPECT: u32 = 3;
 
 /// How the scheduler works.
 #[derive(Debug, Clone, PartialEq)]
@@ -93,7 +93,7 @@ pub enum Became {
     },
     /// What it had become before.
     Known(JobId),
-    /// Nothing: a folder's placeholder, or an object of our own.
+    /// Nothing: a folder's placeholder, an object of our own, or a message of ours that is done with.
     Ignored,
 }
 

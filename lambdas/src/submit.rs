@@ -8,7 +8,7 @@ use shepard_cloud::{CloudError, Kind, Ports, Result};
 use shepard_model::names::worker_env;
 use shepard_model::{JobId, JobRow, Outcome, Transition};
 
-use crate::pace::{Pacer, Sent};
+use crate::pace::{self, Pacer, Sent};
 
 /// What came of handing a run to the compute; the row as it is now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -136,7 +136,8 @@ async fn record(
 ) -> Result<Submission> {
     let at_ms = ports.clock.now_ms();
     let change = Transition::Submitted { run: row.run, compute_id: compute_id.clone(), at_ms };
-    match ports.table.apply(&row.id, &change).await? {
+    let apply = || ports.table.apply(&row.id, &change);
+    match pace::patiently(ports, row.id.as_str(), pace::TRIES, apply).await? {
         Applied::Changed(row) => Ok(said(row)),
         Applied::Refused(_, row) => {
             // The row has another job for this run, or wants none any more. A worker that holds the row may be

@@ -40,6 +40,8 @@ pub struct Plan {
     faults: Mutex<HashMap<usize, Fault>>,
     /// Fails every call of this name, until cleared.
     always: Mutex<Option<(&'static str, Kind)>>,
+    /// Fails the calls of that name but every n-th, until cleared.
+    mostly: Mutex<Option<(&'static str, Kind, usize)>>,
     /// How many times each call yields before it gets through: shuffles what runs at once.
     pauses: Mutex<Vec<u8>>,
     calls: AtomicUsize,
@@ -73,8 +75,13 @@ impl Plan {
         *self.always.lock().unwrap() = fault;
     }
 
+    pub fn mostly(&self, fault: Option<(&'static str, Kind, usize)>) {
+        *self.mostly.lock().unwrap() = fault;
+    }
+
     /// No more faults.
     pub fn calm(&self) {
+        self.mostly(None);
         self.faults.lock().unwrap().clear();
         self.always(None);
     }
@@ -112,6 +119,12 @@ impl Plan {
         }
         let always = *self.always.lock().unwrap();
         if let Some((_, kind)) = always.filter(|(which, _)| *which == name) {
+            return Err(CloudError::new(name, "", kind));
+        }
+        let mostly = *self.mostly.lock().unwrap();
+        if let Some((_, kind, _)) =
+            mostly.filter(|(which, _, n)| *which == name && !self.count(name).is_multiple_of(*n))
+        {
             return Err(CloudError::new(name, "", kind));
         }
         let fault = self.faults.lock().unwrap().get(&number).copied();

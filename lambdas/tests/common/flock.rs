@@ -59,6 +59,13 @@ impl Flock {
         Self { memory, good: good.to_vec(), bad: bad.to_vec() }
     }
 
+    /// A flock without uploads, of jobs with these ids that come by API.
+    pub fn by_api(good: Vec<JobId>) -> Self {
+        let memory = Memory::default();
+        memory.world().now_ms = 1_700_000_000_000;
+        Self { memory, good, bad: Vec::new() }
+    }
+
     pub fn scheduler(&self, plan: &Arc<Plan>, instance: &str) -> Scheduler {
         let settings = SchedulerSettings {
             arrays: true,

@@ -49,6 +49,8 @@ pub struct World {
     pub queue: Vec<Waiting>,
     pub dead: Vec<String>,
     pub now_ms: i64,
+    /// How often a message is delivered before it is given up; 0 is [`MAX_DELIVERIES`].
+    pub max_deliveries: u32,
     sent: u64,
 }
 
@@ -214,9 +216,10 @@ impl Queue for Memory {
     async fn receive(&self, max: usize, hide_ms: i64) -> Result<Vec<Message>> {
         let mut world = self.world();
         let now_ms = world.now_ms;
+        let most = if world.max_deliveries > 0 { world.max_deliveries } else { MAX_DELIVERIES };
         let (gone, kept): (Vec<_>, Vec<_>) = std::mem::take(&mut world.queue)
             .into_iter()
-            .partition(|one| one.visible_ms <= now_ms && one.deliveries >= MAX_DELIVERIES);
+            .partition(|one| one.visible_ms <= now_ms && one.deliveries >= most);
         world.dead.extend(gone.into_iter().map(|one| one.body));
         world.queue = kept;
         let visible = world.queue.iter_mut().filter(|one| one.visible_ms <= now_ms).take(max);
