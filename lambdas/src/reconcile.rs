@@ -28,7 +28,8 @@ const PATIENCE_MS: i64 = 5_000;
 /// How much of the past is left alone, and how much is done at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReconcileSettings {
-    /// How long nothing must have happened to a row, in milliseconds. 0 where nobody else can be at work.
+    /// How long nothing must have happened to a row, in milliseconds: longer than the scheduler's lease. 0 where nobody
+    /// else can be at work.
     pub grace_ms: i64,
     /// How long a batch is left to the scheduler, in milliseconds: longer than a message that nobody deleted stays
     /// hidden, and than the longest delay of one that waits for room, both 15 minutes at most on SQS as we set it.
@@ -55,7 +56,7 @@ impl Default for ReconcileSettings {
             lost_uploads: None,
             page: 200,
             budget_ms: None,
-            submits_per_s: 0,
+            submits_per_s: 10,
         }
     }
 }
