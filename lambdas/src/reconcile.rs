@@ -18,12 +18,16 @@ use std::collections::HashMap;
 
 use shepard_cloud::{CloudError, Ports, Result};
 use shepard_model::JobId;
+use tokio::sync::Mutex;
 
 use crate::pace::Pacer;
 use batches::Standing;
 
 /// How long a submission waits for room, in milliseconds. Longer, and there is none for a reconciler.
 const PATIENCE_MS: i64 = 5_000;
+
+/// Failures after which a run stops, and the next goes on behind them.
+const MOST_FAILED: usize = 1_000;
 
 /// How much of the past is left alone, and how much is done at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +58,7 @@ impl Default for ReconcileSettings {
             batch_grace_ms: 900_000,
             batch_window_ms: 2 * 86_400_000,
             lost_uploads: None,
-            page: 200,
+            page: 500,
             budget_ms: None,
             submits_per_s: 10,
         }
@@ -108,7 +112,7 @@ pub struct Reconciled {
     pub troubles: Vec<CloudError>,
     /// The compute took no more jobs; the next run goes on.
     pub no_room: bool,
-    /// Where it stopped for want of time; None where it looked at everything.
+    /// Where it stopped for want of time, or after too many failures; None where it looked at everything.
     pub stopped: Option<Bookmark>,
 }
 
@@ -156,7 +160,7 @@ struct Run<'a> {
     /// Where batches stand, as far as this run has asked.
     standing: HashMap<JobId, Standing>,
     /// Whether a container of several rows, by its id, had claimed one.
-    began: HashMap<String, bool>,
+    began: Mutex<HashMap<String, bool>>,
 }
 
 impl<'a> Run<'a> {
@@ -164,7 +168,7 @@ impl<'a> Run<'a> {
         let per_s = if settings.submits_per_s == 0 { f64::INFINITY } else { settings.submits_per_s.into() };
         let until_ms = settings.budget_ms.map_or(i64::MAX, |ms| ports.clock.now_ms().saturating_add(ms));
         let (done, pacer) = (Reconciled::default(), Pacer::new(per_s));
-        Self { ports, settings, pacer, until_ms, done, standing: HashMap::new(), began: HashMap::new() }
+        Self { ports, settings, pacer, until_ms, done, standing: HashMap::new(), began: Mutex::default() }
     }
 
     fn now_ms(&self) -> i64 {
@@ -176,8 +180,9 @@ impl<'a> Run<'a> {
         self.until_ms.min(self.now_ms().saturating_add(PATIENCE_MS))
     }
 
+    /// No time is left, or so much has gone wrong that the rest will not go better.
     fn is_over(&self) -> bool {
-        self.now_ms() >= self.until_ms
+        self.now_ms() >= self.until_ms || self.done.failed.len() >= MOST_FAILED
     }
 
     fn failed(&mut self, id: &JobId, error: CloudError) {

@@ -232,6 +232,22 @@ fn a_compute_that_takes_no_jobs_is_not_pestered() {
 }
 
 #[test]
+fn where_everything_fails_it_stops_and_the_next_run_begins_behind() {
+    let memory = world();
+    for n in 0..1_200 {
+        row(&memory, &n.to_string(), DAY);
+    }
+    let plan = Plan::of([]);
+    plan.always(Some(("find", Kind::Denied)));
+    let settings = ReconcileSettings { page: 100, ..SETTINGS };
+    let done = run(reconcile(&faulty(memory.ports(), &plan), settings)).unwrap();
+    assert_eq!((done.failed.len(), done.rows), (1_000, 1_000));
+    plan.calm();
+    let done = run(reconcile_from(&faulty(memory.ports(), &plan), settings, done.stopped.unwrap())).unwrap();
+    assert_eq!((done.submitted.len(), done.stopped), (200, None));
+}
+
+#[test]
 fn one_passes_trouble_is_not_the_others() {
     let memory = world();
     row(&memory, "lost", DAY);

@@ -14,10 +14,11 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use shepard_cloud::Result;
+use futures_util::{StreamExt, stream};
 use shepard_cloud::ports::{Applied, ComputeJob, ComputeState};
+use shepard_cloud::{CloudError, Result};
 use shepard_model::manifest::Header;
-use shepard_model::{BatchRef, JobRow, Outcome, Transition, status};
+use shepard_model::{BatchRef, JobId, JobRow, Outcome, Transition, status};
 
 use super::Run;
 use super::batches::{self, Standing};
@@ -26,6 +27,8 @@ use crate::submit::{self, Paced, Submission};
 
 /// Jobs asked about in one call: what AWS Batch takes.
 const DESCRIBED: usize = 100;
+/// Rows settled side by side.
+const ABREAST: usize = 16;
 
 /// A row whose job may have ended.
 struct Doubt {
@@ -166,8 +169,17 @@ async fn settle_all(run: &mut Run<'_>, doubts: Vec<Doubt>) -> Result<()> {
         _ => None,
     });
     describe(run, arrays.collect(), &mut known).await?;
-    for doubt in doubts {
-        settle(run, doubt, &known).await;
+    let (here, known) = (&*run, &known);
+    let work: Vec<_> = doubts.into_iter().map(|doubt| settle(here, doubt, known)).collect();
+    let settled: Vec<_> = stream::iter(work).buffered(ABREAST).collect().await;
+    for one in settled {
+        match one {
+            Settled::Left => {}
+            Settled::Ended(id) => run.done.ended.push(id),
+            // One by one: the compute takes so many a second and no more.
+            Settled::Alone(row) => alone(run, &row).await,
+            Settled::Failed(id, error) => run.failed(&id, error),
+        }
     }
     Ok(())
 }
@@ -185,23 +197,35 @@ async fn describe(
     Ok(())
 }
 
-async fn settle(run: &mut Run<'_>, doubt: Doubt, known: &HashMap<String, ComputeJob>) {
+/// What became of a doubt.
+enum Settled {
+    /// Its job lives, or another was quicker.
+    Left,
+    /// The row has ended.
+    Ended(JobId),
+    /// The row is to leave its batch and get a job of its own.
+    Alone(Box<JobRow>),
+    /// It could not be helped this time.
+    Failed(JobId, CloudError),
+}
+
+async fn settle(run: &Run<'_>, doubt: Doubt, known: &HashMap<String, ComputeJob>) -> Settled {
     let row = &doubt.row;
     let job = match &doubt.job {
         Job::Own(id) => known.get(id),
         Job::Seen(job) => Some(job),
         Job::Child { id, array, .. } => known.get(id).or_else(|| known.get(array).filter(|job| lives(job))),
     };
-    let Some(reason) = ended(job) else { return };
+    let Some(reason) = ended(job) else { return Settled::Left };
     let change = if row.status.starts_with("<done>") {
-        let Some(job) = job else { return };
+        let Some(job) = job else { return Settled::Left };
         said_by_an_old_worker(row, job, &reason)
     } else {
         if let Job::Child { id, header, place, .. } = &doubt.job {
             match deserves_its_own(run, row, job, id, header, place).await {
-                Ok(true) => return alone(run, row).await,
+                Ok(true) => return Settled::Alone(Box::new(doubt.row)),
                 Ok(false) => {}
-                Err(error) => return run.failed(&row.id, error),
+                Err(error) => return Settled::Failed(row.id.clone(), error),
             }
         }
         let claimed = row.claim.as_ref().map_or(0, |claim| claim.attempt);
@@ -215,9 +239,9 @@ async fn settle(run: &mut Run<'_>, doubt: Doubt, known: &HashMap<String, Compute
         }
     };
     match run.ports.table.apply(&row.id, &change).await {
-        Ok(Applied::Changed(_)) => run.done.ended.push(row.id.clone()),
-        Ok(Applied::Refused(..) | Applied::Missing) => {}
-        Err(error) => run.failed(&row.id, error),
+        Ok(Applied::Changed(_)) => Settled::Ended(row.id.clone()),
+        Ok(Applied::Refused(..) | Applied::Missing) => Settled::Left,
+        Err(error) => Settled::Failed(row.id.clone(), error),
     }
 }
 
@@ -253,7 +277,7 @@ fn said_by_an_old_worker(row: &JobRow, job: &ComputeJob, reason: &str) -> Transi
 
 /// Whether a row that its container never claimed is to get a job of its own; the module says when.
 async fn deserves_its_own(
-    run: &mut Run<'_>,
+    run: &Run<'_>,
     row: &JobRow,
     job: Option<&ComputeJob>,
     child: &str,
@@ -272,8 +296,10 @@ async fn deserves_its_own(
 }
 
 /// Whether a container claimed any of its rows. Asked once a run: all of its rows want to know.
-async fn began(run: &mut Run<'_>, child: &str, header: &Header, place: &BatchRef) -> Result<bool> {
-    if let Some(began) = run.began.get(child) {
+async fn began(run: &Run<'_>, child: &str, header: &Header, place: &BatchRef) -> Result<bool> {
+    // Held while it is asked, so that the rows that are settled side by side do not all ask.
+    let mut known = run.began.lock().await;
+    if let Some(began) = known.get(child) {
         return Ok(*began);
     }
     let first = header.child_of(place.index) * header.pack;
@@ -285,6 +311,6 @@ async fn began(run: &mut Run<'_>, child: &str, header: &Header, place: &BatchRef
             break;
         }
     }
-    run.began.insert(child.to_owned(), began);
+    known.insert(child.to_owned(), began);
     Ok(began)
 }
