@@ -18,7 +18,7 @@ use crate::submit;
 pub const MOST: u32 = 10_000;
 
 /// What the mark of a batch says where the compute refused it for good; no compute's id.
-const REFUSED: &str = "refused";
+pub(crate) const REFUSED: &str = "refused";
 
 /// Where a batch stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -257,7 +257,7 @@ pub(crate) async fn records(
         .map_err(|problem| CloudError::new("read", at.to_string(), Kind::Other).because(problem))
 }
 
-/// The compute's id of a batch that is known to be submitted.
+/// What the mark of a batch says: the compute's id, or [`REFUSED`]. None where it has no mark.
 pub(crate) async fn submitted(ports: &Ports, batch: &JobId) -> Result<Option<String>> {
     let marker = ObjectRef::new(&ports.buckets.inputs, submitted_key(batch));
     let range = Range::From { start: 0, length: 1_024 };

@@ -15,7 +15,7 @@ use futures_util::{StreamExt, stream};
 use shepard_cloud::ports::Message;
 use shepard_cloud::{CloudError, Ports, Result};
 use shepard_model::names::OWN_PREFIX;
-use shepard_model::{JobId, JobRow, ObjectRef, status};
+use shepard_model::{JobId, JobRow, ObjectRef, manifest};
 use tracing::warn;
 
 use crate::drain::Drain;
@@ -193,10 +193,8 @@ impl Core {
         let now_ms = self.ports.clock.now_ms();
         let count = self.batches.fetch_add(1, Ordering::Relaxed);
         let hash = JobId::of_request(&format!("batch/{}/{count}/{now_ms}/{first}", self.settings.instance));
-        let stamp = status::stamp(now_ms);
-        let digits: String = stamp.chars().take(19).filter(|c| c.is_ascii_digit() || *c == '-').collect();
-        let name = format!("{digits}-{}", hash.as_str().get(..16).unwrap_or_default());
-        JobId::parse(&name).unwrap_or(hash)
+        let drawn = hash.as_str().get(..16).and_then(|digits| u64::from_str_radix(digits, 16).ok());
+        manifest::batch_id(now_ms, drawn.unwrap_or_default()).unwrap_or(hash)
     }
 }
 

@@ -378,7 +378,8 @@ impl<'a> Work<'a> {
                     let left = self.core.left_ms(row.touched_ms);
                     match submitted {
                         Some(job) => {
-                            let compute_id = Some(batch::child_id(job, header, row.index));
+                            let taken = job != batch::REFUSED;
+                            let compute_id = taken.then(|| batch::child_id(job, header, row.index));
                             self.end(row.entry, End::Known { compute_id, reason: None });
                         }
                         None if left > 0 => self.end(row.entry, End::Busy(left)),
