@@ -45,10 +45,12 @@ impl BatchCompute {
         let mut found: Vec<(i64, String)> = Vec::new();
         while let Some(page) = pages.next().await {
             let page = page.map_err(|error| failed("find the job", name, &error))?;
-            // The filter takes any case, and an emulator may not filter at all.
+            // The filter takes any case, and an emulator may not filter at all, or list an array's children
+            // (`<array>:<index>`) beside it.
             let of_name = |job: &&JobSummary| job.job_name() == Some(name);
             for job in page.job_summary_list().iter().filter(of_name) {
-                found.extend(job.job_id().map(|id| (job.created_at().unwrap_or(0), id.to_owned())));
+                let id = job.job_id().filter(|id| !id.contains(':'));
+                found.extend(id.map(|id| (job.created_at().unwrap_or(0), id.to_owned())));
             }
         }
         // Of the same millisecond the one listed first stays first, which is the newer.

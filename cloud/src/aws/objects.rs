@@ -15,6 +15,7 @@ use aws_sdk_s3::primitives::{ByteStream, DateTime};
 use aws_sdk_s3::types::EncodingType;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::byte_stream::error::Error as ByteError;
 use shepard_model::ObjectRef;
 use tokio::fs::{File, OpenOptions};
 use tokio::io::AsyncWriteExt as _;
@@ -83,7 +84,12 @@ impl S3Objects {
             let request =
                 request.set_version_id(object.version.clone()).set_if_match(etag.map(str::to_owned));
             let answer = request.range(format!("bytes={written}-{}", end - 1)).send().await;
-            let mut body = answer.map_err(|error| read_failed("download", object, &error))?.body;
+            let answer = answer.map_err(|error| read_failed("download", object, &error))?;
+            if answer.content_range().and_then(first).unwrap_or(0) != written {
+                let failed = CloudError::new("download", object.to_string(), Kind::Invalid);
+                return Err(failed.because("the store does not send what it is asked for"));
+            }
+            let mut body = answer.body;
             let fault = loop {
                 match body.try_next().await {
                     Ok(Some(bytes)) => {
@@ -147,12 +153,21 @@ impl Objects for S3Objects {
             }
             Err(error) => return Err(read_failed("read", object, &error)),
         };
-        let length = answer.content_length().and_then(|length| u64::try_from(length).ok());
-        let whole = answer.content_range().and_then(|range| total(Some(range)));
-        let start = answer.content_range().and_then(first).unwrap_or(0);
-        let broken = |error| CloudError::new("read", object.to_string(), Kind::Offline).because(error);
-        let bytes = answer.body.collect().await.map_err(broken)?.to_vec();
-        let total = whole.or(length).unwrap_or(bytes.len() as u64);
+        let length = size(answer.content_length());
+        let (start, whole) = match answer.content_range() {
+            Some(given) => (first(given).unwrap_or(0), total(Some(given)).unwrap_or(length)),
+            None => (0, length),
+        };
+        // A store that does not know ranges, or not of old versions, sends the whole object.
+        let (skip, most) = match (answer.content_range(), range) {
+            (Some(_), _) => (0, u64::MAX),
+            (None, Range::From { start, length }) => (start, length),
+            (None, Range::Suffix(length)) => (whole.saturating_sub(length), length),
+        };
+        let bytes = cut(answer.body, skip, most)
+            .await
+            .map_err(|error| CloudError::new("read", object.to_string(), Kind::Offline).because(error))?;
+        let (start, total) = ((start + skip).min(whole), whole);
         Ok(Part { bytes, start, total })
     }
 
@@ -305,6 +320,21 @@ fn millis(at: Option<&DateTime>) -> i64 {
 
 fn header<'a, E>(error: &'a SdkError<E, HttpResponse>, name: &str) -> Option<&'a str> {
     error.raw_response()?.headers().get(name)
+}
+
+/// At most `most` bytes of a body, from the one at `skip`. No more of it is ever held.
+async fn cut(mut body: ByteStream, mut skip: u64, most: u64) -> Result<Vec<u8>, ByteError> {
+    let mut bytes = Vec::new();
+    let most = usize::try_from(most).unwrap_or(usize::MAX);
+    while let Some(some) = body.try_next().await? {
+        let skipped = usize::try_from(skip).unwrap_or(usize::MAX).min(some.len());
+        skip -= skipped as u64;
+        bytes.extend(some[skipped..].iter().take(most - bytes.len()));
+        if bytes.len() == most {
+            break;
+        }
+    }
+    Ok(bytes)
 }
 
 /// The size in `bytes 3-6/10` and in `bytes */10`.

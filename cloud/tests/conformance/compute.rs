@@ -1,5 +1,6 @@
 //! The compute, as far as the port goes: nothing runs in these cases unless the adapter runs it by itself.
 
+use shepard_cloud::Kind;
 use shepard_cloud::ports::{ComputeJob, ComputeState, JobRequest};
 use shepard_model::Shape;
 
@@ -71,4 +72,33 @@ pub(crate) async fn names_are_apart(make: impl AsyncFn() -> Subject) {
     let mut wanted = vec![(one, "job"), (other, "job-2")];
     wanted.sort();
     assert_eq!(names, wanted);
+}
+
+/// An adapter takes arrays, or it says that it does not. One that does knows them by their own name and id alone.
+pub(crate) async fn arrays_are_one_job_or_refused(make: impl AsyncFn() -> Subject) {
+    let subject = make().await;
+    let request = |name: &str, shape: Shape| JobRequest {
+        name: name.to_owned(),
+        environment: vec![("UUID".to_owned(), name.to_owned())],
+        shape,
+        children: 3,
+    };
+    let shape = Shape { vcpus: Some(2), memory_mib: Some(512), timeout_s: Some(60), ..Shape::default() };
+    let array = request("20261121-063000-0123456789abcdef", shape);
+    match subject.ports.compute.submit(&array).await {
+        Ok(id) => {
+            subject.eventually("it is found", async || !find(&subject, &array.name).await.is_empty()).await;
+            let found = find(&subject, &array.name).await;
+            assert_eq!(found.iter().map(|job| &job.id).collect::<Vec<_>>(), [&id], "not its children");
+            assert_eq!(describe(&subject, &id).await.name, array.name);
+        }
+        Err(error) => {
+            assert_eq!(error.kind, Kind::Invalid, "{error}");
+            assert_eq!(find(&subject, &array.name).await, []);
+        }
+    }
+    let too_many = JobRequest { children: 10_001, ..request("many", Shape::default()) };
+    let error = subject.ports.compute.submit(&too_many).await.expect_err("more than any takes");
+    assert_eq!(error.kind, Kind::Invalid, "{error}");
+    assert_eq!(find(&subject, "many").await, []);
 }

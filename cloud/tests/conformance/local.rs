@@ -33,25 +33,14 @@ async fn fresh() -> Subject {
     Subject { ports: flock.ports(), scratch, _keep: Box::new(temp) }
 }
 
-/// One test a case, named as the case is.
-macro_rules! cases {
-    ($($module:ident: $($case:ident)*;)*) => {
-        $(mod $module {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $case() {
-                crate::$module::$case(super::fresh).await;
-            })*
-        })*
-    };
-}
-
-cases! {
+crate::cases! {
     objects: ranges_and_suffixes versions uploads_and_downloads prefixes_and_order pages hostile_keys
-        a_bucket_that_is_not_there;
+        a_bucket_that_is_not_there a_key_is_written_once many_parts a_line_break_in_a_key;
     table: a_row_is_written_once a_change_is_made_refused_or_missing changes_page_by_page
-        changes_under_concurrent_writers a_scan_gives_whole_rows;
-    queue: a_message_is_delivered_until_it_is_deleted a_late_receipt_is_harmless a_release_delays
-        dead_letters_and_back many_messages_and_receivers;
-    compute: a_job_is_found_and_described a_waiting_job_is_stopped names_are_apart;
+        changes_under_concurrent_writers a_scan_gives_whole_rows odd_variables a_row_that_is_too_large;
+    queue: a_message_is_delivered_until_it_is_deleted a_late_release_is_harmless a_late_delete_is_no_error a_release_delays
+        dead_letters_and_back many_messages_and_receivers a_delayed_message_waits;
+    compute: a_job_is_found_and_described a_waiting_job_is_stopped names_are_apart
+        arrays_are_one_job_or_refused;
     logs: a_stream_that_is_not_there pages_and_tokens tail_and_since odd_lines streams_are_apart;
 }

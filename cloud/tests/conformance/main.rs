@@ -2,10 +2,11 @@
 //!
 //! A case is a function over a [`Subject`] and knows the ports alone: no file, no database, no service. It sleeps by
 //! the subject's clock, so that an adapter with a clock set by hand costs no time and a service gets what it needs.
-//! `local` runs every case on a flock on this machine; another adapter is one more such file.
+//! `local` runs every case on a flock on this machine, `ministack` and `moto` run them on AWS as others emulate it;
+//! another adapter is one more such file. A case that an emulator cannot do is named there, with the reason.
 
 #![allow(missing_docs, clippy::expect_used, clippy::panic, clippy::print_stderr)]
-#![cfg(feature = "local")]
+#![cfg(all(feature = "local", unix))]
 
 use std::any::Any;
 use std::path::PathBuf;
@@ -14,12 +15,31 @@ use shepard_cloud::Ports;
 use shepard_model::ObjectRef;
 
 mod compute;
+#[cfg(feature = "aws")]
+mod emulator;
 mod full_disk;
 mod local;
 mod logs;
+#[cfg(feature = "aws")]
+mod ministack;
+#[cfg(feature = "aws")]
+mod moto;
 mod objects;
 mod queue;
 mod table;
+
+/// One test a case, named as the case is, on what `fresh` of the place it is used in makes.
+macro_rules! cases {
+    ($($module:ident: $($case:ident)*;)*) => {
+        $(mod $module {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                crate::$module::$case(super::fresh).await;
+            })*
+        })*
+    };
+}
+pub(crate) use cases;
 
 /// One fresh, empty flock.
 pub(crate) struct Subject {

@@ -1,5 +1,7 @@
 //! Objects: ranges, versions, whole copies, lists, and keys that mean harm.
 
+use std::sync::Arc;
+
 use shepard_cloud::ports::{ObjectMeta, Range};
 use shepard_cloud::{Kind, Result};
 use shepard_model::ObjectRef;
@@ -149,19 +151,8 @@ pub(crate) async fn pages(make: impl AsyncFn() -> Subject) {
 pub(crate) async fn hostile_keys(make: impl AsyncFn() -> Subject) {
     let subject = make().await;
     let long = format!("{}/{}", "d".repeat(255), "f".repeat(255));
-    let odd = [
-        "-rf",
-        "a b",
-        "ä ö/ü.zip",
-        "q'\"`$(id)",
-        "new\nline",
-        "%2e%2e",
-        "...",
-        ".hidden",
-        "a+b&c=d",
-        "C:\\x",
-        &long,
-    ];
+    let odd =
+        ["-rf", "a b", "ä ö/ü.zip", "q'\"`$(id)", "%2e%2e", "...", ".hidden", "a+b&c=d", "C:\\x", &long];
     for key in odd {
         let meta = put(&subject, key, key.as_bytes()).await;
         assert_eq!(read(&subject, &meta.object).await.expect(key), key.as_bytes());
@@ -179,6 +170,13 @@ pub(crate) async fn hostile_keys(make: impl AsyncFn() -> Subject) {
     assert_eq!(keys(&subject, "").await, wanted);
 }
 
+pub(crate) async fn a_line_break_in_a_key(make: impl AsyncFn() -> Subject) {
+    let subject = make().await;
+    let meta = put(&subject, "new\nline", b"x").await;
+    assert_eq!(read(&subject, &meta.object).await.expect("read"), b"x");
+    assert_eq!(keys(&subject, "new\n").await, ["new\nline"]);
+}
+
 pub(crate) async fn a_bucket_that_is_not_there(make: impl AsyncFn() -> Subject) {
     let subject = make().await;
     let object = ObjectRef::new("no-such-bucket-of-shepard", "a");
@@ -186,4 +184,62 @@ pub(crate) async fn a_bucket_that_is_not_there(make: impl AsyncFn() -> Subject) 
     assert_eq!(kind(subject.ports.objects.upload(&source, &object).await), Kind::NotFound);
     assert_eq!(kind(subject.ports.objects.head(&object).await), Kind::NotFound);
     assert_eq!(kind(subject.ports.objects.list(&object.bucket, "", None).await), Kind::NotFound);
+}
+
+pub(crate) async fn a_key_is_written_once(make: impl AsyncFn() -> Subject) {
+    let subject = make().await;
+    let objects = &subject.ports.objects;
+    let key = subject.input(".shepard/manifests/a");
+    assert!(objects.put_new(&key, b"first").await.expect("put"));
+    let first = objects.head(&key).await.expect("head");
+    for other in [b"other".as_slice(), b"first", b""] {
+        assert!(!objects.put_new(&key, other).await.expect("put"));
+    }
+    assert_eq!(read(&subject, &key).await.expect("read"), b"first");
+    assert_eq!(objects.head(&key).await.expect("head"), first, "as it was");
+    let uploaded = put(&subject, "b", b"uploaded").await;
+    assert!(!objects.put_new(&subject.input("b"), b"new").await.expect("put"));
+    assert_eq!(read(&subject, &uploaded.object).await.expect("read"), b"uploaded");
+    assert!(objects.put_new(&subject.input("empty"), b"").await.expect("put"));
+    assert_eq!(objects.head(&subject.input("empty")).await.expect("head").size, 0);
+
+    // Many at once: one of them writes it, and it is that one's.
+    for round in 0..5 {
+        let contested = subject.input(&format!("contested-{round}"));
+        let tasks: Vec<_> = (0..8_u8)
+            .map(|writer| {
+                let (objects, object) = (Arc::clone(&subject.ports.objects), contested.clone());
+                tokio::spawn(async move {
+                    let wrote = objects.put_new(&object, &[writer; 4]).await.expect("put");
+                    wrote.then_some(writer)
+                })
+            })
+            .collect();
+        let mut wrote = Vec::new();
+        for task in tasks {
+            wrote.extend(task.await.expect("join"));
+        }
+        assert_eq!(wrote.len(), 1, "{wrote:?}");
+        assert_eq!(read(&subject, &contested).await.expect("read"), [wrote[0]; 4]);
+    }
+
+    for key in ["", "../x", "/etc/x"] {
+        assert_eq!(kind(objects.put_new(&subject.input(key), b"x").await), Kind::Invalid, "{key:?}");
+    }
+    let nowhere = ObjectRef::new("no-such-bucket-of-shepard", "a");
+    assert_eq!(kind(objects.put_new(&nowhere, b"x").await), Kind::NotFound);
+}
+
+/// Larger than what goes in one request or comes in one answer, and not a multiple of either.
+pub(crate) async fn many_parts(make: impl AsyncFn() -> Subject) {
+    let subject = make().await;
+    let content: Vec<u8> = (0..40_000_019_u32).map(|n| (n % 8191 % 251) as u8).collect();
+    let meta = put(&subject, "big", &content).await;
+    assert_eq!(meta.size, content.len() as u64);
+    let to = subject.scratch.join("copy");
+    let objects = &subject.ports.objects;
+    assert_eq!(objects.download(&meta.object, &to).await.expect("download"), content.len() as u64);
+    assert!(std::fs::read(&to).expect("read") == content);
+    let part = objects.get(&meta.object, Range::From { start: 33_554_400, length: 64 }).await.expect("get");
+    assert_eq!(part.bytes, content[33_554_400..33_554_464]);
 }

@@ -51,17 +51,29 @@ pub(crate) async fn a_message_is_delivered_until_it_is_deleted(make: impl AsyncF
     nothing(&subject).await;
 }
 
-pub(crate) async fn a_late_receipt_is_harmless(make: impl AsyncFn() -> Subject) {
-    let subject = make().await;
-    send(&subject, &["a"]).await;
-    let first = one(&subject, HIDE_MS).await;
+/// A message that came twice: its first receipt, which is too late, and its second.
+async fn overtaken(subject: &Subject) -> (Message, Message) {
+    send(subject, &["a"]).await;
+    let first = one(subject, HIDE_MS).await;
     subject.ports.clock.sleep_ms(OUTLAST_MS).await;
-    let second = one(&subject, LONG_MS).await;
+    let second = one(subject, LONG_MS).await;
     assert_ne!(first.receipt, second.receipt);
+    (first, second)
+}
+
+pub(crate) async fn a_late_release_is_harmless(make: impl AsyncFn() -> Subject) {
+    let subject = make().await;
+    let (first, _) = overtaken(&subject).await;
     // The first receiver wakes up late. Its release must not give the message to a third.
     subject.ports.queue.release(&first.receipt, 0).await.ok();
     nothing(&subject).await;
+}
+
+pub(crate) async fn a_late_delete_is_no_error(make: impl AsyncFn() -> Subject) {
+    let subject = make().await;
+    let (first, second) = overtaken(&subject).await;
     subject.ports.queue.delete(std::slice::from_ref(&second.receipt)).await.expect("delete");
+    subject.ports.queue.release(&second.receipt, 0).await.ok();
     subject.ports.queue.delete(&[second.receipt, first.receipt]).await.expect("again is no error");
     nothing(&subject).await;
 }
@@ -146,4 +158,18 @@ pub(crate) async fn many_messages_and_receivers(make: impl AsyncFn() -> Subject)
             subject.ports.queue.depth().await.expect("depth").in_flight == 0
         })
         .await;
+}
+
+pub(crate) async fn a_delayed_message_waits(make: impl AsyncFn() -> Subject) {
+    let subject = make().await;
+    subject.ports.queue.send(&[], HIDE_MS).await.expect("nothing to send");
+    subject.ports.queue.send(&["late".to_owned()], HIDE_MS).await.expect("send");
+    nothing(&subject).await;
+    let depth = subject.ports.queue.depth().await.expect("depth");
+    assert_eq!((depth.waiting, depth.in_flight, depth.dead), (0, 1, 0));
+    subject.ports.clock.sleep_ms(OUTLAST_MS).await;
+    let late = one(&subject, LONG_MS).await;
+    assert_eq!((late.body.as_str(), late.deliveries), ("late", 1), "a delay is no delivery");
+    subject.ports.queue.delete(&[late.receipt]).await.expect("delete");
+    nothing(&subject).await;
 }

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use shepard_cloud::Table;
 use shepard_cloud::ports::{Applied, Cursor, Put};
+use shepard_cloud::{Kind, Table};
 use shepard_model::{
     Fence, Inputs, JobId, JobRow, JobSummary, ObjectRef, Outcome, Refused, State, Transition,
 };
@@ -227,4 +227,67 @@ pub(crate) async fn a_scan_gives_whole_rows(make: impl AsyncFn() -> Subject) {
     assert!(pages >= 3);
     rows.sort_by(|a, b| a.id.cmp(&b.id));
     assert_eq!(rows, wanted);
+}
+
+/// What people write into their inputs, and what they have been seen to.
+pub(crate) async fn odd_variables(make: impl AsyncFn() -> Subject) {
+    let subject = make().await;
+    let table = &subject.ports.table;
+    let deep = format!("{}1{}", "[".repeat(60), "]".repeat(60));
+    let odd = [
+        r#""""#,
+        r#""\u0000\ud83d\ude00 é\"""#,
+        "null",
+        "true",
+        "-0",
+        "0.10",
+        "1E+2",
+        "1e400",
+        "123456789012345678901234567890123456789012",
+        "99999999999999999999999999999999999999",
+        "-1.5e-130",
+        r#"{"b":1.0,"a":{"":[]},"b":2}"#,
+        r#"{"z":{"y":[1,[2,{"x":null}]],"a":true},"A":"\u0041"}"#,
+        "[]",
+        "{}",
+        &deep,
+    ];
+    // A NUL is the one thing that no environment can hold, so no job has one at the top.
+    let members: Vec<_> = odd.iter().skip(2).enumerate().map(|(n, one)| format!("\"v{n}\":{one}")).collect();
+    let named = r#""SHEPARD_ROW":"mine","SHEPARD_REV":"7","shepard_expires":0,"a.b-c":"é","Ünï":" ","e":"""#;
+    let text = format!("{{{},\"list\":[{}],{named}}}", members.join(","), odd.join(","));
+    let inputs = Inputs::from_json(&text).expect("inputs");
+    let id = JobId::parse("odd").expect("id");
+    let wanted = JobRow::arrived(id.clone(), None, inputs, 1_700_000_000_000, 30);
+    assert_eq!(table.put_new(&wanted).await.expect("put"), Put::Created);
+    assert_eq!(table.get(&id).await.expect("get").as_ref(), Some(&wanted));
+    let running = wanted.apply(&claim("w")).expect("allowed");
+    let applied = table.apply(&id, &claim("w")).await.expect("apply");
+    assert_eq!(applied, Applied::Changed(Box::new(running.clone())));
+    assert_eq!(table.scan(None, 10).await.expect("scan").items, [running]);
+}
+
+/// Written whole, or refused as what can never be written; nothing in between.
+pub(crate) async fn a_row_that_is_too_large(make: impl AsyncFn() -> Subject) {
+    let subject = make().await;
+    let table = &subject.ports.table;
+    let sized = |name: &str, bytes: usize| {
+        let inputs = Inputs::from_json(&format!(r#"{{"text":"{}"}}"#, "x".repeat(bytes))).expect("inputs");
+        JobRow::arrived(JobId::parse(name).expect("id"), None, inputs, 1_700_000_000_000, 30)
+    };
+    // As large as an inputs.txt may be.
+    let large = sized("large", 299 << 10);
+    assert_eq!(table.put_new(&large).await.expect("put"), Put::Created);
+    assert_eq!(table.get(&large.id).await.expect("get").as_ref(), Some(&large));
+    let huge = sized("huge", 401 << 10);
+    match table.put_new(&huge).await {
+        Ok(put) => {
+            assert_eq!(put, Put::Created);
+            assert_eq!(table.get(&huge.id).await.expect("get").as_ref(), Some(&huge));
+        }
+        Err(error) => {
+            assert_eq!(error.kind, Kind::Invalid, "{error}");
+            assert_eq!(table.get(&huge.id).await.expect("get"), None);
+        }
+    }
 }

@@ -1,0 +1,33 @@
+//! The cases on moto 5.2.5.
+//!
+//! Not run here, because moto cannot do it:
+//! - `compute::a_waiting_job_is_stopped`: without Docker a job has SUCCEEDED when it is submitted, and one that is held
+//!   back waits on after TerminateJob.
+//! - `objects::a_line_break_in_a_key`: its router answers 404 to such a key.
+//! - `queue::a_late_release_is_harmless`: it takes every receipt that a message ever had.
+
+use std::sync::LazyLock;
+
+use crate::Subject;
+use crate::emulator::Emulator;
+
+static EMULATOR: LazyLock<Emulator> = LazyLock::new(|| {
+    let emulator = Emulator::start("moto_server", &["-H", "127.0.0.1", "-p", "{port}"], |_| Vec::new());
+    // Jobs are written down and not run.
+    emulator.post("/moto-api/config", r#"{"batch":{"use_docker":false}}"#);
+    emulator
+});
+
+async fn fresh() -> Subject {
+    EMULATOR.fresh().await
+}
+
+crate::cases! {
+    objects: ranges_and_suffixes versions uploads_and_downloads prefixes_and_order pages hostile_keys
+        a_bucket_that_is_not_there a_key_is_written_once many_parts;
+    table: a_row_is_written_once a_change_is_made_refused_or_missing changes_page_by_page
+        changes_under_concurrent_writers a_scan_gives_whole_rows odd_variables a_row_that_is_too_large;
+    queue: a_message_is_delivered_until_it_is_deleted a_late_delete_is_no_error a_release_delays
+        dead_letters_and_back many_messages_and_receivers a_delayed_message_waits;
+    compute: a_job_is_found_and_described names_are_apart arrays_are_one_job_or_refused;
+}
