@@ -16,9 +16,10 @@ use half_done::*;
 use shepard_cloud::Kind;
 use shepard_cloud::ports::ComputeState;
 use shepard_lambdas::{Fate, ReconcileSettings, batch_request, job_request, reconcile};
+use shepard_model::inputs::Inputs;
 use shepard_model::manifest::{self, BatchRef, Header};
 use shepard_model::names::manifest_key;
-use shepard_model::{JobId, ObjectRef, Outcome, Refused, Shape, State, status};
+use shepard_model::{JobId, JobRow, ObjectRef, Outcome, Refused, Shape, State, status};
 
 #[test]
 fn a_batch_that_was_made_is_submitted_once() {
@@ -218,6 +219,24 @@ fn a_batch_of_one_container_is_asked_for_by_its_own_id() {
 }
 
 #[test]
+fn a_row_of_the_old_scheduler_is_never_submitted_and_fails_with_its_job() {
+    let memory = world();
+    let old = |digit: char| {
+        let id = JobId::parse(&digit.to_string().repeat(84)).unwrap();
+        let row = JobRow::arrived(id, None, Inputs::default(), NOW - DAY, 1);
+        put(&memory, &row);
+        row
+    };
+    let (lost, failed) = (old('a'), old('b'));
+    run(memory.ports().compute.submit(&job_request(&failed))).unwrap();
+    check_quiet(&memory, "one has no job, one's job waits");
+    memory.world().jobs[0].state = ComputeState::Failed;
+    assert_eq!(once(&memory).ended, [failed.id]);
+    assert_eq!(memory.row(&lost.id).unwrap().state(), State::Queued);
+    check_quiet(&memory, "settled");
+}
+
+#[test]
 fn what_an_old_worker_ended_the_compute_tells_how() {
     let memory = world();
     let done = status::done(NOW - 600_000);
@@ -231,7 +250,7 @@ fn what_an_old_worker_ended_the_compute_tells_how() {
         ("never known", done.as_str(), false),
         ("runs", "calling_payload_code 2026/11/21-06:00:00 U.T.C.", false),
         ("died", "calling_payload_code 2026/11/21-06:00:00 U.T.C.", false),
-        ("unsaid", "", true),
+        ("claimed", "in_progress", true),
     ] {
         let fresh = by_an_old_worker(&memory, name, said, None);
         let compute_id = (name != "never known")

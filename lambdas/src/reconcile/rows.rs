@@ -78,9 +78,7 @@ async fn look(run: &mut Run<'_>, row: JobRow) -> Option<Doubt> {
     if let Some(id) = row.compute_id.clone() {
         return Some(Doubt { row, job: Job::Own(id) });
     }
-    // Nobody of ours leaves a row so. An old worker writes the row whole, as it was when it read it, and what was
-    // written meanwhile is gone: it may have been submitted before that, and must not be again.
-    if row.claim.is_none() && row.status != status::NOT_YET_INITIATED {
+    if is_an_old_workers(&row) || is_an_old_schedulers(&row) {
         return seen(run, row).await;
     }
     let Some(place) = row.batch.clone() else {
@@ -104,6 +102,20 @@ async fn look(run: &mut Run<'_>, row: JobRow) -> Option<Doubt> {
     }
 }
 
+/// Nobody of ours leaves a row so: begun, and held by nobody who has a name. An old worker writes the row whole, as it
+/// was when it read it, and what was written meanwhile is gone: it may have been submitted, and must not be again.
+fn is_an_old_workers(row: &JobRow) -> bool {
+    let held = row.claim.as_ref().is_some_and(|fence| !fence.worker.is_empty());
+    !held && !row.status.eq_ignore_ascii_case(status::NOT_YET_INITIATED)
+}
+
+/// The old scheduler wrote no key of the input into its rows, so nobody else can submit them. Its ids have 84 characters
+/// and more; ours are 32.
+fn is_an_old_schedulers(row: &JobRow) -> bool {
+    row.input.is_none() && row.id.as_str().len() > 32
+}
+
+/// Looks for the job of a row by its name, and submits none.
 async fn seen(run: &mut Run<'_>, row: JobRow) -> Option<Doubt> {
     match run.ports.compute.find(&submit::job_name(&row.id, row.run)).await {
         Ok(jobs) => submit::newest(&jobs).cloned().map(|job| Doubt { row, job: Job::Seen(job) }),

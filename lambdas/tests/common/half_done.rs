@@ -64,7 +64,7 @@ pub fn row(memory: &Memory, name: &str, age_ms: i64) -> JobRow {
     row
 }
 
-fn put(memory: &Memory, row: &JobRow) {
+pub fn put(memory: &Memory, row: &JobRow) {
     assert_eq!(run(memory.ports().table.put_new(row)).unwrap(), Put::Created);
 }
 
@@ -153,6 +153,8 @@ pub fn by_an_old_worker(memory: &Memory, name: &str, said: &str, compute_id: Opt
     let mut row = row(memory, name, DAY);
     row.compute_id = compute_id.map(str::to_owned);
     said.clone_into(&mut row.status);
+    // As the table reads it: held by a worker without a name and without a lease.
+    row.claim = Some(Fence { run: 1, attempt: 1, worker: String::new() });
     row.start_time_s = Some(NOW / 1000 - 700);
     if said.starts_with("<done>") {
         row.end_time_s = NOW / 1000 - 600;
