@@ -55,6 +55,9 @@ pub struct SchedulerSettings {
     pub submits_per_s: f64,
     /// How long an invocation waits for room to submit in, in milliseconds, before it leaves that to a message.
     pub patience_ms: i64,
+    /// How long an invocation goes on reading and writing down, in milliseconds: what hangs longer is left for another
+    /// delivery, and takes nobody with it. `u64::MAX` is without end.
+    pub work_ms: u64,
     /// A name no two running instances share: ids of batches are made from it.
     pub instance: String,
 }
@@ -72,6 +75,7 @@ impl Default for SchedulerSettings {
             drain_ms: 300,
             submits_per_s: 45.0,
             patience_ms: 5_000,
+            work_ms: u64::MAX,
             instance: String::new(),
         }
     }

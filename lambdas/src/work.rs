@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use futures_util::future::BoxFuture;
+use futures_util::future::{self, BoxFuture, Either};
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use shepard_cloud::ports::{Applied, Message, Put};
@@ -119,12 +119,16 @@ pub(crate) struct Work<'a> {
     pub(crate) plain: Vec<Plain>,
     pub(crate) unsent: BTreeMap<JobId, Unsent>,
     strain: u32,
+    /// When what has no row yet is left for another delivery; None is never.
+    until_ms: Option<i64>,
 }
 
 impl<'a> Work<'a> {
     pub(crate) fn new(core: &'a Core) -> Self {
         let groups = Groups::new(core.arrays(), core.settings.pack);
+        let until = |ms| core.ports.clock.now_ms().saturating_add_unsigned(ms);
         Self {
+            until_ms: Some(core.settings.work_ms).filter(|ms| *ms < u64::MAX).map(until),
             core,
             entries: Vec::new(),
             known: HashMap::new(),
@@ -206,8 +210,14 @@ impl<'a> Work<'a> {
 
     /// What became of everything, by the numbers given.
     pub(crate) fn ends(self) -> Vec<(JobId, End)> {
-        let lost = || CloudError::new("follow", "the upload", Kind::Other);
-        let end = |entry: Entry| (entry.id, entry.end.unwrap_or_else(|| End::Failed(lost())));
+        let end = |entry: Entry| match entry.end {
+            Some(end) => (entry.id, end),
+            None => {
+                warn!(job = %entry.id, "left for another delivery: it took too long");
+                let late = CloudError::new("write down", entry.id.as_str(), Kind::Offline);
+                (entry.id, End::Failed(late.because("it took too long")))
+            }
+        };
         self.entries.into_iter().map(end).collect()
     }
 
@@ -220,6 +230,7 @@ impl<'a> Work<'a> {
         let core = self.core;
         let most = core.settings.concurrency.max(1);
         let mut draining = false;
+        let mut over = self.time();
         loop {
             if !draining
                 && self.strain == 0
@@ -233,7 +244,11 @@ impl<'a> Work<'a> {
                 let Some(task) = self.todo.pop_front() else { break };
                 self.start(task);
             }
-            match self.running.next().await {
+            let step = match future::select(self.running.next(), &mut over).await {
+                Either::Left((step, _)) => step,
+                Either::Right(((), _)) => return self.cut_short(),
+            };
+            match step {
                 Some(Step::Received(messages, more)) => {
                     draining = false;
                     drain.took(messages.len(), more);
@@ -249,6 +264,27 @@ impl<'a> Work<'a> {
                 }
             }
         }
+    }
+
+    /// Ends when the time for writing down is over.
+    fn time(&self) -> BoxFuture<'a, ()> {
+        let core = self.core;
+        match self.until_ms {
+            None => future::pending().boxed(),
+            Some(until_ms) => {
+                let left_ms = until_ms.saturating_sub(core.ports.clock.now_ms()).max(0).unsigned_abs();
+                core.ports.clock.sleep_ms(left_ms)
+            }
+        }
+    }
+
+    /// Drops what is not written down yet. A row that was about to be may be there all the same, at a place that leads
+    /// nowhere; then it is moved later.
+    fn cut_short(&mut self) {
+        self.running.clear();
+        self.todo.clear();
+        let lonely = self.groups.lonely().len();
+        warn!(lonely, "the time is over: what has no row yet is left for another delivery");
     }
 
     fn start(&mut self, task: Task) {

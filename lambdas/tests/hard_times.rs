@@ -14,7 +14,7 @@ mod memory;
 use std::sync::Arc;
 
 use archive::Archive;
-use faults::{Plan, faulty};
+use faults::{Fault, Plan, faulty};
 use flock::{Flock, GOOD, run};
 use memory::Memory;
 use shepard_cloud::ports::{Applied, Changes, Cursor, Message, Page, Put};
@@ -167,6 +167,21 @@ fn a_row_too_large_for_the_table_is_rejected_and_its_neighbours_run() {
     let world = flock.memory.world();
     assert!(world.queue.is_empty());
     assert_eq!((world.jobs.len(), world.jobs[0].request.children), (1, 4), "its place is a hole");
+}
+
+#[test]
+fn an_upload_that_hangs_is_left_and_takes_nobody_with_it() {
+    let (flock, plan) = (Flock::new(&["{}"; 9], 1), Plan::at(3, Fault::StallBefore));
+    run(async {
+        let settings = SchedulerSettings { work_ms: 20_000, ..settings() };
+        let scheduler = Scheduler::new(faulty(flock.memory.ports(), &plan), settings);
+        let begin_ms = flock.memory.world().now_ms;
+        let invoked = flock.invoke(&scheduler, 10).await.expect("messages");
+        assert_eq!((invoked.failed.len(), invoked.pumped.submitted), (1, 8), "{:?}", invoked.pumped);
+        assert!(flock.memory.world().now_ms - begin_ms < 30_000);
+        flock.drain(&plan, "last").await;
+    });
+    flock.check(&plan, "an upload that hangs");
 }
 
 /// A table that does not take one row, unless it is rejected.
