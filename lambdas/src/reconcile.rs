@@ -35,6 +35,9 @@ pub struct ReconcileSettings {
     /// How long nothing must have happened to a row, in milliseconds: longer than the scheduler's lease. 0 where nobody
     /// else can be at work.
     pub grace_ms: i64,
+    /// How long nothing must have happened to a row before it is believed that the compute has forgotten its job, in
+    /// milliseconds. AWS Batch keeps a job for a week, and may not know of a new one for a moment.
+    pub forgotten_ms: i64,
     /// How long a batch is left to the scheduler, in milliseconds: longer than a message that nobody deleted stays
     /// hidden, and than the longest delay of one that waits for room, both 15 minutes at most on SQS as we set it.
     pub batch_grace_ms: i64,
@@ -55,6 +58,7 @@ impl Default for ReconcileSettings {
     fn default() -> Self {
         Self {
             grace_ms: 30_000,
+            forgotten_ms: 3_600_000,
             batch_grace_ms: 900_000,
             batch_window_ms: 2 * 86_400_000,
             lost_uploads: None,

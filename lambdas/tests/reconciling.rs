@@ -15,7 +15,7 @@ use faults::{Plan, faulty};
 use half_done::*;
 use shepard_cloud::Kind;
 use shepard_cloud::ports::ComputeState;
-use shepard_lambdas::{Fate, ReconcileSettings, batch_request, job_request, reconcile};
+use shepard_lambdas::{Fate, ReconcileSettings, batch_request, job_request, reconcile, submit_run};
 use shepard_model::inputs::Inputs;
 use shepard_model::manifest::{self, BatchRef, Header};
 use shepard_model::names::manifest_key;
@@ -216,6 +216,27 @@ fn a_batch_of_one_container_is_asked_for_by_its_own_id() {
     check_quiet(&memory, "it runs");
     memory.world().jobs[0].state = ComputeState::Failed;
     assert_eq!(once(&memory).submitted, batch.ids[1..]);
+}
+
+#[test]
+fn a_job_that_the_compute_does_not_know_may_be_new() {
+    let memory = world();
+    for name in ["plain", "older"] {
+        run(submit_run(&memory.ports(), &row(&memory, name, DAY))).unwrap();
+    }
+    let (batch, _) = Batch::begun(&memory, 2, 1, 59 * MINUTE).made(&memory).submitted(&memory);
+    memory.world().jobs.clear();
+    memory.world().now_ms += MINUTE - 1;
+    check_quiet(&memory, "not yet");
+    memory.world().now_ms += 1;
+    assert_eq!(
+        once(&memory).ended,
+        batch.ids,
+        "those were written an hour ago, the others submitted just now"
+    );
+    memory.world().now_ms += 60 * MINUTE;
+    assert_eq!(once(&memory).ended.len(), 2);
+    check_quiet(&memory, "forgotten");
 }
 
 #[test]

@@ -105,7 +105,7 @@ fn the_reconciliation_makes_up_for_every_lost_step_and_does_nothing_twice() {
                 (job.state, job.reason) = (state, Some("Host EC2 terminated".to_owned()));
             }
         }
-        let settings = ReconcileSettings { grace_ms: 1_000, page: 3, ..Default::default() };
+        let settings = ReconcileSettings { grace_ms: 1_000, forgotten_ms: 0, page: 3, ..Default::default() };
         let nothing = reconcile(&ports, settings).await.unwrap();
         assert_eq!((nothing.submitted.len(), nothing.ended.len()), (0, 0), "within the grace");
         memory.world().now_ms = 5_000;

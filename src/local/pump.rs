@@ -64,9 +64,10 @@ pub(crate) async fn run(context: Arc<Context>, mut wake: Wake, round: Cancellati
 /// with many rows a look takes a while.
 pub(crate) async fn keep_house(context: Arc<Context>, round: CancellationToken) {
     // What an earlier supervisor left half done nobody else is at work on.
-    // Its scheduler makes no batches, and its compute takes as many jobs as there are.
+    // Its scheduler makes no batches, and its compute takes as many jobs as there are and knows those that it took.
     let mut settings = ReconcileSettings {
         grace_ms: 0,
+        forgotten_ms: 0,
         batch_window_ms: 0,
         submits_per_s: 0,
         ..ReconcileSettings::default()

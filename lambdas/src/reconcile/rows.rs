@@ -228,6 +228,9 @@ async fn settle(run: &Run<'_>, doubt: Doubt, known: &HashMap<String, ComputeJob>
         Job::Seen(job) => Some(job),
         Job::Child { id, array, .. } => known.get(id).or_else(|| known.get(array).filter(|job| lives(job))),
     };
+    if job.is_none() && submit::touched_ms(row) + run.settings.forgotten_ms > run.now_ms() {
+        return Settled::Left;
+    }
     let Some(reason) = ended(job) else { return Settled::Left };
     let change = if row.status.starts_with("<done>") {
         let Some(job) = job else { return Settled::Left };

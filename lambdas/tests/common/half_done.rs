@@ -16,6 +16,7 @@ pub const MINUTE: i64 = 60_000;
 pub const DAY: i64 = 1_440 * MINUTE;
 pub const SETTINGS: ReconcileSettings = ReconcileSettings {
     grace_ms: MINUTE,
+    forgotten_ms: 60 * MINUTE,
     batch_grace_ms: 10 * MINUTE,
     batch_window_ms: 2 * DAY,
     lost_uploads: None,
