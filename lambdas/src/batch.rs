@@ -94,25 +94,49 @@ pub(crate) async fn finish_paced(
     until_ms: i64,
     batch: &JobId,
 ) -> Result<Paced> {
-    let header = match fate(ports, batch).await? {
-        Fate::Submitted(id) => return Ok(Paced::Finished(Finished::Known(id))),
-        Fate::Refused => {
-            return Ok(Paced::Finished(Finished::Refused("the compute refused the batch".to_owned())));
+    if !pacer.token(ports, until_ms).await {
+        return Ok(Paced::NoRoom(None));
+    }
+    let header = match to_submit(ports, batch).await? {
+        Ok(header) => header,
+        Err(finished) => {
+            pacer.give_back();
+            return Ok(Paced::Finished(finished));
         }
-        Fate::GivenUp => return Ok(Paced::Finished(Finished::GivenUp)),
-        Fate::Unmade => return Ok(Paced::Finished(Finished::Unmade)),
+    };
+    submit_for_token(ports, pacer, until_ms, batch, &header).await
+}
+
+/// The header of a batch that is to be submitted, or why it is not.
+async fn to_submit(ports: &Ports, batch: &JobId) -> Result<Result<Header, Finished>> {
+    let header = match fate(ports, batch).await? {
         Fate::Made(header) => header,
+        Fate::Submitted(id) => return Ok(Err(Finished::Known(id))),
+        Fate::Refused => return Ok(Err(Finished::Refused("the compute refused the batch".to_owned()))),
+        Fate::GivenUp => return Ok(Err(Finished::GivenUp)),
+        Fate::Unmade => return Ok(Err(Finished::Unmade)),
     };
     let known = ports.compute.find(batch.as_str()).await?;
-    if let Some(job) = submit::newest(&known) {
-        mark(ports, batch, &job.id).await?;
-        return Ok(Paced::Finished(Finished::Submitted(job.id.clone())));
-    }
-    submit_made(ports, pacer, until_ms, batch, &header).await
+    let Some(job) = submit::newest(&known) else { return Ok(Ok(header)) };
+    mark(ports, batch, &job.id).await?;
+    Ok(Err(Finished::Submitted(job.id.clone())))
 }
 
 /// Submits a batch that was made and that nobody else can have submitted.
 pub(crate) async fn submit_made(
+    ports: &Ports,
+    pacer: &Pacer,
+    until_ms: i64,
+    batch: &JobId,
+    header: &Header,
+) -> Result<Paced> {
+    if !pacer.token(ports, until_ms).await {
+        return Ok(Paced::NoRoom(None));
+    }
+    submit_for_token(ports, pacer, until_ms, batch, header).await
+}
+
+async fn submit_for_token(
     ports: &Ports,
     pacer: &Pacer,
     until_ms: i64,
@@ -124,7 +148,7 @@ pub(crate) async fn submit_made(
             mark(ports, batch, &id).await?;
             Ok(Paced::Finished(Finished::Submitted(id)))
         }
-        Ok(Sent::NoRoom(said)) => Ok(Paced::NoRoom(said)),
+        Ok(Sent::NoRoom(said)) => Ok(Paced::NoRoom(Some(said))),
         Err(error) if error.kind == Kind::Invalid => {
             let reason = format!("the job cannot be submitted: {error}");
             fail_rows(ports, batch, &reason).await?;

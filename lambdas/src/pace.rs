@@ -11,8 +11,9 @@ use shepard_cloud::{CloudError, Kind, Ports, Result};
 
 /// Slowest that refusals make it, in submissions a second: it has to notice when the compute takes jobs again.
 const SLOWEST: f64 = 0.5;
-/// What a submission that went well adds to the rate, as a part of the full rate.
-const CREEP: f64 = 0.01;
+/// What a submission that went well adds to the rate, as a part of the full rate: little, because many instances may
+/// share what the account has, and each finds out its share by being refused.
+const CREEP: f64 = 0.002;
 /// Refusals within so many milliseconds are one: they answer submissions that were sent at the same rate.
 const ONE_REFUSAL_MS: i64 = 1_000;
 /// How much may go out at once after a pause, as a part of a second's tokens; at least one. 45 a second and 4 at
@@ -30,8 +31,8 @@ const LONGEST_MS: i64 = 900_000;
 pub(crate) enum Sent {
     /// The compute took it; its id.
     Taken(String),
-    /// There was no room in time, and nothing was submitted. What the compute said, if it was asked.
-    NoRoom(Option<CloudError>),
+    /// There was no room in time, and nothing was submitted. What the compute said.
+    NoRoom(CloudError),
 }
 
 /// The tokens of one instance of the scheduler, shared by its invocations.
@@ -102,35 +103,50 @@ impl Pacer {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Hands a job to the compute when there is a token, and again where the compute says that it was too fast,
-    /// until `until_ms`.
+    /// Waits for a token. False: there is none until `until_ms`.
+    ///
+    /// Whoever has to look something up before it submits takes its token first: without one the look is for nothing.
+    pub(crate) async fn token(&self, ports: &Ports, until_ms: i64) -> bool {
+        let Some(wait_ms) = self.take(ports.clock.now_ms(), until_ms) else { return false };
+        if wait_ms > 0 {
+            ports.clock.sleep_ms(wait_ms).await;
+        }
+        true
+    }
+
+    /// A token that was not needed.
+    pub(crate) fn give_back(&self) {
+        self.state().tokens += 1.0;
+    }
+
+    /// Hands a job to the compute for a token that was taken, and again for others where the compute says that it was
+    /// too fast, until `until_ms`.
     ///
     /// # Errors
     /// The compute's, other than `Throttled`. The job may have been submitted all the same.
     pub(crate) async fn submit(&self, ports: &Ports, job: &JobRequest, until_ms: i64) -> Result<Sent> {
-        let mut said = None;
-        for round in 0.. {
-            let Some(wait_ms) = self.take(ports.clock.now_ms(), until_ms) else { break };
-            if wait_ms > 0 {
-                ports.clock.sleep_ms(wait_ms).await;
-            }
-            match ports.compute.submit(job).await {
+        let mut round = 0;
+        loop {
+            let said = match ports.compute.submit(job).await {
                 Ok(id) => {
                     self.went_well();
                     return Ok(Sent::Taken(id));
                 }
-                Err(error) if error.kind == Kind::Throttled => said = Some(error),
+                Err(error) if error.kind == Kind::Throttled => error,
                 Err(error) => return Err(error),
-            }
+            };
             let now_ms = ports.clock.now_ms();
             self.refused(now_ms);
             let pause_ms = pause_ms(&job.name, round);
             if now_ms.saturating_add_unsigned(pause_ms) > until_ms {
-                break;
+                return Ok(Sent::NoRoom(said));
             }
             ports.clock.sleep_ms(pause_ms).await;
+            if !self.token(ports, until_ms).await {
+                return Ok(Sent::NoRoom(said));
+            }
+            round += 1;
         }
-        Ok(Sent::NoRoom(said))
     }
 }
 
@@ -247,7 +263,7 @@ mod tests {
         assert!((rate() - 20.0).abs() < 1e-9);
         (1..20).for_each(|s| pacer.refused(s * 2_000));
         assert!((rate() - SLOWEST).abs() < 1e-9);
-        (0..1_000).for_each(|_| pacer.went_well());
+        (0..500).for_each(|_| pacer.went_well());
         assert!((rate() - 40.0).abs() < 1e-9);
     }
 

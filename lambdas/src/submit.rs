@@ -90,9 +90,13 @@ pub(crate) async fn submit_paced(
     if row.outcome.is_some() || row.compute_id.is_some() || row.batch.is_some() {
         return Ok(Paced::Done(Submission::NotNeeded(Box::new(row.clone()))));
     }
+    if !pacer.token(ports, until_ms).await {
+        return Ok(Paced::NoRoom(None));
+    }
     if find {
         let known = ports.compute.find(&job_name(&row.id, row.run)).await?;
         if let Some(job) = newest(&known) {
+            pacer.give_back();
             return record(ports, row, job.id.clone(), Submission::Adopted).await.map(Paced::Done);
         }
     }
@@ -100,7 +104,7 @@ pub(crate) async fn submit_paced(
         Ok(Sent::Taken(compute_id)) => {
             record(ports, row, compute_id, Submission::Made).await.map(Paced::Done)
         }
-        Ok(Sent::NoRoom(said)) => Ok(Paced::NoRoom(said)),
+        Ok(Sent::NoRoom(said)) => Ok(Paced::NoRoom(Some(said))),
         Err(error) if error.kind == Kind::Invalid => refuse(ports, row, &error).await.map(Paced::Done),
         Err(error) => Err(error),
     }

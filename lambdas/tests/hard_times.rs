@@ -56,6 +56,7 @@ fn a_minute_of_throttled_submissions_costs_one_message_a_batch() {
         assert!(waiting <= 8, "{waiting} messages for the batches of {} uploads", flock.good.len());
         assert!(received <= 63 + 1 + 8 * 4, "{received} deliveries");
         assert!(plan.count("submit") < 100, "{} submissions", plan.count("submit"));
+        assert!(plan.count("find") <= plan.count("submit"), "who has no token looks nothing up");
         assert_eq!(plan.count("put_new"), 64, "each row was written once");
         assert!(flock.good.iter().all(|id| flock.memory.row(id).is_some()));
         plan.calm();
