@@ -49,19 +49,22 @@ impl Work<'_> {
         let core = self.core;
         let until_ms = core.ports.clock.now_ms().saturating_add(core.settings.patience_ms);
         let old = std::mem::take(&mut self.unsent);
-        let jobs = made.into_iter().map(|(batch, header, rows)| {
+        let jobs = made.into_iter().map(|(batch, header, rows, at_ms)| {
             let unsent = Unsent { rows, header: Some(header), orders: Vec::new() };
-            Job::Batch(batch, unsent, true)
+            Job::Batch(batch, unsent, Some(at_ms))
         });
-        let jobs = jobs.chain(old.into_iter().map(|(batch, unsent)| Job::Batch(batch, unsent, false)));
+        let jobs = jobs.chain(old.into_iter().map(|(batch, unsent)| Job::Batch(batch, unsent, None)));
         let plain = std::mem::take(&mut self.plain).into_iter();
-        let jobs: Vec<Job<bool, Plain>> = jobs.chain(plain.map(|one| Job::Plain(one.entry, one))).collect();
+        let jobs: Vec<Job<Option<i64>, Plain>> =
+            jobs.chain(plain.map(|one| Job::Plain(one.entry, one))).collect();
         let mut done = stream::iter(jobs)
             .map(|job| async move {
                 match job {
-                    Job::Batch(batch, unsent, fresh) => {
+                    Job::Batch(batch, unsent, made_ms) => {
+                        // After its lease others may have taken it for forgotten.
+                        let mine = made_ms.is_some_and(|at_ms| core.left_ms(at_ms) > 0);
                         let paced = match &unsent.header {
-                            Some(header) if fresh => {
+                            Some(header) if mine => {
                                 batch::submit_made(&core.ports, &core.pacer, until_ms, &batch, header).await
                             }
                             _ => batch::finish_paced(&core.ports, &core.pacer, until_ms, &batch).await,
@@ -70,6 +73,7 @@ impl Work<'_> {
                     }
                     Job::Plain(entry, Plain { row, find, .. }) => {
                         let (ports, pacer) = (&core.ports, &core.pacer);
+                        let find = find.unwrap_or_else(|| core.left_ms(submit::touched_ms(&row)) <= 0);
                         let paced = submit::submit_paced(ports, pacer, until_ms, &row, find).await;
                         if let Err(error) = &paced {
                             let object = row.input.as_ref().map_or_else(String::new, ToString::to_string);
@@ -98,8 +102,8 @@ impl Work<'_> {
         handed
     }
 
-    /// Makes the batches whose rows are written; gives those that were made, with the places of their rows.
-    async fn make_all(&mut self) -> Vec<(JobId, Header, Vec<(usize, u32)>)> {
+    /// Makes the batches whose rows are written; gives those that were made, with the places of their rows, and when.
+    async fn make_all(&mut self) -> Vec<(JobId, Header, Vec<(usize, u32)>, i64)> {
         let core = self.core;
         let full: Vec<_> = self.full().into_iter().map(|full| (self.records(&full), full)).collect();
         let mut making = stream::iter(full)
@@ -113,7 +117,7 @@ impl Work<'_> {
             let rows =
                 places.into_iter().zip(0..).filter_map(|(entry, index)| entry.map(|entry| (entry, index)));
             match made {
-                Ok(true) => batches.push((id, header, rows.collect())),
+                Ok(true) => batches.push((id, header, rows.collect(), core.ports.clock.now_ms())),
                 Ok(false) => {
                     warn!(batch = %id, "the batch was given up by another: its rows are looked at again");
                     rows.for_each(|(entry, _)| self.end(entry, End::Busy(core.settings.lease_ms)));

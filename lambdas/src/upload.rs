@@ -6,7 +6,7 @@
 use shepard_cloud::ports::{Applied, Put};
 use shepard_cloud::{CloudError, Kind, Result};
 use shepard_model::{BatchRef, JobId, JobRow, Transition};
-use tracing::{debug, warn};
+use tracing::{info, warn};
 
 use crate::event::Arrival;
 use crate::group::Seat;
@@ -109,7 +109,7 @@ async fn fresh(core: &Core, arrival: &Arrival, tries: u32) -> Result<JobRow> {
 }
 
 fn rejected(core: &Core, arrival: &Arrival, reason: String) -> JobRow {
-    debug!(job = %arrival.id, object = %arrival.object, "upload rejected: {reason}");
+    info!(job = %arrival.id, object = %arrival.object, "upload rejected: {reason}");
     let (id, object) = (arrival.id.clone(), arrival.object.clone());
     JobRow::rejected(id, Some(object), reason, core.ports.clock.now_ms(), core.settings.keep_days)
 }

@@ -55,8 +55,8 @@ pub(crate) enum End {
 pub(crate) struct Plain {
     pub(crate) entry: usize,
     pub(crate) row: Box<JobRow>,
-    /// Somebody may have submitted it before.
-    pub(crate) find: bool,
+    /// Whether somebody may have submitted it before. None of a row that was written just now: then its age says.
+    pub(crate) find: Option<bool>,
 }
 
 /// A row that an earlier invocation put into a batch.
@@ -334,7 +334,7 @@ impl<'a> Work<'a> {
                 self.end(entry, End::Rejected(row.reason.unwrap_or_default()));
             }
             (Ok(Put::Created), Some(seat)) => self.groups.landed(seat),
-            (Ok(Put::Created), None) => self.plain.push(Plain { entry, row, find: false }),
+            (Ok(Put::Created), None) => self.plain.push(Plain { entry, row, find: None }),
             // The answer of the first try was lost.
             (Ok(Put::Exists(known)), Some(seat)) if known.batch.is_some() && known.batch == row.batch => {
                 self.groups.landed(seat);
@@ -373,7 +373,7 @@ impl<'a> Work<'a> {
         let mine = self.entries[entry].mine;
         match self.core.left_ms(touched_ms) {
             left if left > 0 && !mine => self.end(entry, End::Busy(left)),
-            _ => self.plain.push(Plain { entry, row, find: !mine }),
+            _ => self.plain.push(Plain { entry, row, find: Some(!mine) }),
         }
     }
 
@@ -443,7 +443,7 @@ impl<'a> Work<'a> {
             (Ok(Applied::Changed(_)), Some(seat)) => self.groups.landed(seat),
             // It leaves the batches: then its age is no lease of another's, and its name says whether it was submitted.
             (Ok(Applied::Changed(row)), None) => {
-                self.plain.push(Plain { entry, row, find: true });
+                self.plain.push(Plain { entry, row, find: Some(true) });
             }
             (Ok(Applied::Refused(_, row)), seat) => {
                 if let Some(seat) = seat {

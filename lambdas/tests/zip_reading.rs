@@ -138,7 +138,8 @@ fn seventy_thousand_entries_are_walked() {
     for zip64 in [false, true] {
         archive.zip64 = zip64;
         let cost = read(&archive.bytes());
-        assert!(cost.reads <= 5, "{cost:?}");
+        // Four megabytes of directory, half a megabyte at a time.
+        assert!(cost.reads <= 12, "{cost:?}");
     }
     let whole = archive.bytes().len() as u64;
     assert!(whole > 3 * TAIL);

@@ -34,8 +34,9 @@ pub const MAX_DIRECTORY: u64 = 64 * 1024 * 1024;
 pub const MAX_READ: u64 = MAX_DIRECTORY + 4 * 1024 * 1024;
 /// Largest compressed `inputs.txt`, in bytes: deflate may add a little to what it cannot shrink.
 pub const MAX_COMPRESSED: u64 = shepard_model::inputs::MAX_BYTES as u64 + 4096;
-/// How much of a directory is held at once, in bytes.
-const CHUNK: u64 = 2 * 1024 * 1024;
+/// How much of a directory is held at once, in bytes: 64 archives with large ones are read side by side, in the memory
+/// of a small function. The largest takes 128 reads then, some seconds.
+const CHUNK: u64 = 512 * 1024;
 /// How many things that look like an end record are tried.
 const MAX_ENDINGS: usize = 8;
 /// The local header's extra field may be longer than the directory's; this much of it comes with the first read.
