@@ -1,5 +1,8 @@
 //! Chores of the project: `cargo xtask generate` writes what is derived from the code, `--check` fails where a file
-//! on disk differs from it. CI runs the check; nothing here is part of the product.
+//! on disk differs from it; `cargo xtask lambda` builds the Lambda program's zip. CI runs the check; nothing here is
+//! part of the product.
+
+mod lambda;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -16,8 +19,12 @@ fn main() -> ExitCode {
     let result = match arguments.as_slice() {
         ["generate"] => generate(false),
         ["generate", "--check"] => generate(true),
+        ["lambda"] => lambda::build(&root()).map(|zip| {
+            say(&format!("wrote {}", zip.display()));
+            true
+        }),
         _ => {
-            say("usage: cargo xtask generate [--check]");
+            say("usage: cargo xtask generate [--check] | cargo xtask lambda");
             return ExitCode::from(2);
         }
     };
