@@ -126,7 +126,8 @@ pub trait Table: Send + Sync {
     async fn apply(&self, id: &JobId, change: &Transition) -> Result<Applied>;
     /// What changed since `cursor`, at most `limit` rows.
     async fn changes(&self, cursor: Cursor, limit: usize) -> Result<Changes>;
-    /// Whole rows, a page at a time, in the order in which they were written.
+    /// Whole rows, a page at a time: in the order in which they were written where the store knows it, else in one of
+    /// its own. A row that is written meanwhile may be missing.
     async fn scan(&self, from: Option<&str>, limit: usize) -> Result<Page<JobRow>>;
 }
 

@@ -25,6 +25,10 @@ const TRIES: u32 = 3;
 /// First wait between two tries, doubled each time, of which the SDK takes a random part.
 const WAIT: Duration = Duration::from_millis(100);
 
+/// A connection that nobody used for longer is not used again. The services close theirs after 20 s and more; a Lambda
+/// that was frozen meanwhile would not have noticed, and a submission that meets a dead connection is in doubt.
+const IDLE: Duration = Duration::from_secs(15);
+
 /// Which of the user's configurations to use.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Profile {
@@ -38,6 +42,7 @@ pub struct Profile {
 /// Reads the configuration.
 pub(super) async fn load(profile: &Profile) -> SdkConfig {
     let client = Builder::new()
+        .pool_idle_timeout(IDLE)
         .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
         .build_https();
     let timeouts = TimeoutConfig::builder()

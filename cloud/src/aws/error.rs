@@ -11,6 +11,7 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::{ErrorMetadata, ProvideErrorMetadata};
+use aws_smithy_types::retry::ErrorKind;
 
 use crate::error::{CloudError, Kind};
 
@@ -109,7 +110,13 @@ where
             None => kind_of_status(status(error)),
         },
         SdkError::TimeoutError(_) => Kind::Offline,
-        SdkError::DispatchFailure(failure) if failure.is_io() || failure.is_timeout() => Kind::Offline,
+        SdkError::DispatchFailure(failure)
+            if failure.is_io()
+                || failure.is_timeout()
+                || failure.as_other() == Some(ErrorKind::TransientError) =>
+        {
+            Kind::Offline
+        }
         SdkError::DispatchFailure(_) | SdkError::ConstructionFailure(_) => {
             credentials(error).unwrap_or(if matches!(error, SdkError::ConstructionFailure(_)) {
                 Kind::Invalid

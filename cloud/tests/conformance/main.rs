@@ -41,6 +41,36 @@ macro_rules! cases {
 }
 pub(crate) use cases;
 
+/// The same for cases that sleep most of their time: one test runs all of a module side by side, a thread each, named
+/// as the case is.
+#[cfg(feature = "aws")]
+macro_rules! at_once {
+    ($($module:ident: $($case:ident)*;)*) => {
+        $(mod $module {
+            #[test]
+            fn at_once() {
+                let running = [$({
+                    let run = || crate::run(crate::$module::$case(super::fresh));
+                    let name = concat!(module_path!(), "::", stringify!($case));
+                    let thread = std::thread::Builder::new().name(name.to_owned()).spawn(run);
+                    (name, thread.expect("a thread"))
+                }),*];
+                let failed = running.into_iter().filter_map(|(name, run)| run.join().err().map(|_| name));
+                let failed: Vec<_> = failed.collect();
+                assert!(failed.is_empty(), "{failed:?}");
+            }
+        })*
+    };
+}
+#[cfg(feature = "aws")]
+pub(crate) use at_once;
+
+#[cfg(feature = "aws")]
+fn run(case: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    runtime.expect("a runtime").block_on(case);
+}
+
 /// One fresh, empty flock.
 pub(crate) struct Subject {
     ports: Ports,

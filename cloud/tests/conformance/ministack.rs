@@ -28,9 +28,12 @@ crate::cases! {
         a_bucket_that_is_not_there a_key_is_written_once many_parts a_line_break_in_a_key;
     table: a_row_is_written_once a_change_is_made_refused_or_missing changes_page_by_page
         changes_under_concurrent_writers a_scan_gives_whole_rows odd_variables a_row_that_is_too_large;
+    compute: a_job_is_found_and_described names_are_apart arrays_are_one_job_or_refused;
+}
+
+crate::at_once! {
     queue: a_message_is_delivered_until_it_is_deleted a_late_release_is_harmless a_late_delete_is_no_error a_release_delays
         dead_letters_and_back many_messages_and_receivers a_delayed_message_waits;
-    compute: a_job_is_found_and_described names_are_apart arrays_are_one_job_or_refused;
 }
 
 /// A queue of which only the ARN is known, as the function of an old stack knows it from its event.
