@@ -49,7 +49,7 @@ struct Setup {
 
 /// What `setup.py` made.
 #[derive(Deserialize)]
-pub(crate) struct Made {
+struct Made {
     buckets: std::collections::HashMap<String, String>,
     table: String,
     queue_url: String,
@@ -107,9 +107,24 @@ impl Emulator {
     }
 
     /// Makes the parts of a flock that nobody else knows of.
-    pub(crate) fn make(&self) -> Made {
+    fn make(&self) -> Made {
         let name = format!("flock-{}", self.flocks.fetch_add(1, Ordering::Relaxed));
-        self.setup.lock().expect("no case panics here").make(&name)
+        let made = self.ask(&name.into());
+        serde_json::from_value(made).expect("what setup.py made")
+    }
+
+    /// Puts an item into a flock's table, as a program of somebody else's would.
+    pub(crate) fn put_item(&self, table: &str, item: &serde_json::Value) {
+        self.ask(&serde_json::json!({ "TableName": table, "Item": item }));
+    }
+
+    fn ask(&self, what: &serde_json::Value) -> serde_json::Value {
+        let mut setup = self.setup.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        writeln!(setup.ask, "{what}").expect("setup.py runs");
+        let mut line = String::new();
+        setup.answers.read_line(&mut line).expect("setup.py answers");
+        serde_json::from_str(&line)
+            .unwrap_or_else(|_| panic!("setup.py failed; it says why on its error output"))
     }
 
     /// A fresh, empty flock.
@@ -122,6 +137,12 @@ impl Emulator {
     pub(crate) async fn fresh_by_arn(&self) -> Subject {
         let made = self.make();
         self.subject(&made, Some(made.queue_arn.clone())).await
+    }
+
+    /// A fresh flock, and the name of its table.
+    pub(crate) async fn fresh_with_table(&self) -> (Subject, String) {
+        let made = self.make();
+        (self.subject(&made, None).await, made.table)
     }
 
     async fn subject(&self, made: &Made, queue: Option<String>) -> Subject {
@@ -168,14 +189,6 @@ impl Setup {
             .expect("python3");
         let (ask, answers) = (child.stdin.take().expect("piped"), child.stdout.take().expect("piped"));
         Self { ask, answers: BufReader::new(answers), _child: child }
-    }
-
-    fn make(&mut self, name: &str) -> Made {
-        writeln!(self.ask, "{}", serde_json::Value::from(name)).expect("setup.py runs");
-        let mut line = String::new();
-        self.answers.read_line(&mut line).expect("setup.py answers");
-        serde_json::from_str(&line)
-            .unwrap_or_else(|_| panic!("setup.py failed; it says why on its error output"))
     }
 }
 

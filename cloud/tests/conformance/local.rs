@@ -34,7 +34,7 @@ async fn fresh() -> Subject {
 }
 
 crate::cases! {
-    objects: ranges_and_suffixes versions uploads_and_downloads prefixes_and_order pages hostile_keys
+    objects: ranges_and_suffixes versions a_bucket_without_versions uploads_and_downloads prefixes_and_order pages hostile_keys
         a_bucket_that_is_not_there a_key_is_written_once many_parts a_line_break_in_a_key;
     table: a_row_is_written_once a_change_is_made_refused_or_missing changes_page_by_page
         changes_under_concurrent_writers a_scan_gives_whole_rows odd_variables a_row_that_is_too_large;

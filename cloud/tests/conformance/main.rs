@@ -25,6 +25,8 @@ mod ministack;
 #[cfg(feature = "aws")]
 mod moto;
 mod objects;
+#[cfg(feature = "aws")]
+mod older;
 mod queue;
 mod table;
 

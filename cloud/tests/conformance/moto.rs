@@ -10,6 +10,7 @@ use std::sync::LazyLock;
 
 use crate::Subject;
 use crate::emulator::Emulator;
+use crate::older;
 
 static EMULATOR: LazyLock<Emulator> = LazyLock::new(|| {
     let emulator = Emulator::start("moto_server", &["-H", "127.0.0.1", "-p", "{port}"], |_| Vec::new());
@@ -23,7 +24,7 @@ async fn fresh() -> Subject {
 }
 
 crate::cases! {
-    objects: ranges_and_suffixes versions uploads_and_downloads prefixes_and_order pages hostile_keys
+    objects: ranges_and_suffixes versions a_bucket_without_versions uploads_and_downloads prefixes_and_order pages hostile_keys
         a_bucket_that_is_not_there a_key_is_written_once many_parts;
     table: a_row_is_written_once a_change_is_made_refused_or_missing changes_page_by_page
         changes_under_concurrent_writers a_scan_gives_whole_rows odd_variables a_row_that_is_too_large;
@@ -33,4 +34,14 @@ crate::cases! {
 crate::at_once! {
     queue: a_message_is_delivered_until_it_is_deleted a_late_delete_is_no_error a_release_delays
         dead_letters_and_back many_messages_and_receivers a_delayed_message_waits;
+}
+
+#[tokio::test]
+async fn rows_of_the_old_programs() {
+    older::rows(&EMULATOR).await;
+}
+
+#[tokio::test]
+async fn the_version_null() {
+    older::the_version_null(&EMULATOR).await;
 }

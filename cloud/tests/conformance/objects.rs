@@ -83,6 +83,21 @@ pub(crate) async fn versions(make: impl AsyncFn() -> Subject) {
     );
 }
 
+/// A store may keep no versions of what lies in a bucket, as the outputs of an old stack.
+pub(crate) async fn a_bucket_without_versions(make: impl AsyncFn() -> Subject) {
+    let subject = make().await;
+    let object = ObjectRef::new(&subject.ports.buckets.outputs, "result@a_1_root.zip");
+    let objects = &subject.ports.objects;
+    let meta = objects.upload(&subject.file(b"0123"), &object).await.expect("upload");
+    assert_eq!(objects.head(&object).await.expect("head"), meta);
+    assert_eq!(read(&subject, &meta.object).await.expect("read"), b"0123");
+    let to = subject.scratch.join("copy");
+    assert_eq!(objects.download(&meta.object, &to).await.expect("download"), 4);
+    assert!(!objects.put_new(&object, b"x").await.expect("put"));
+    objects.delete(&object).await.expect("delete");
+    assert_eq!(kind(objects.head(&object).await), Kind::NotFound);
+}
+
 pub(crate) async fn uploads_and_downloads(make: impl AsyncFn() -> Subject) {
     let subject = make().await;
     // Larger than any block, and not a multiple of one.

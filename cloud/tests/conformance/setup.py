@@ -1,5 +1,8 @@
 """Makes the parts of a flock on an emulator: one line of JSON in, one line out, until the input ends.
 
+A string is the name of a flock to make; an object is an item for a table, `{"TableName": …, "Item": …}`, as somebody
+else's program would put it there.
+
 No Rust program outside cloud/src/aws names the SDK, and nothing of the product creates anything; boto3 comes with moto.
 """
 
@@ -72,4 +75,10 @@ def flock(name):
 
 ENVIRONMENT = environment()
 for line in sys.stdin:
-    print(json.dumps(flock(json.loads(line))), flush=True)
+    asked = json.loads(line)
+    if isinstance(asked, str):
+        answer = flock(asked)
+    else:
+        DYNAMODB.put_item(**asked)
+        answer = {}
+    print(json.dumps(answer), flush=True)
