@@ -16,9 +16,9 @@ mod uploads;
 
 use std::collections::HashMap;
 
+use futures_util::lock::Mutex;
 use shepard_cloud::{CloudError, Ports, Result};
 use shepard_model::JobId;
-use tokio::sync::Mutex;
 
 use crate::pace::Pacer;
 use batches::Standing;
