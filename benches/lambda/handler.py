@@ -22,7 +22,7 @@ from botocore.exceptions import ClientError
 
 CONCURRENCY = int(os.environ.get("SHEPARD_CONCURRENCY", "64"))
 MOST = 2000
-WINDOW_S = 0.3
+WINDOW_S = int(os.environ.get("SHEPARD_DRAIN_MILLISECONDS", "300")) / 1000
 SUFFIX = 65536 + 98
 TABLE = os.environ["dynamodb_table_name"]
 QUEUE = os.environ["job_queue_name"]
@@ -67,7 +67,7 @@ def drain():
         messages.extend(message for some in found for message in some)
         if not all(found):
             break
-        lanes = min(lanes * 2, 32)
+        lanes = min(lanes * 4, 32)
     return messages
 
 
@@ -126,6 +126,16 @@ def submit(name, environment, children):
     return batch.submit_job(**asked)["jobId"]
 
 
+def record(identity, job):
+    """Writes the job's id into its row, if nobody has changed that since it was read."""
+    found = dynamodb.get_item(TableName=TABLE, Key={"UUID": {"S": identity}}, ConsistentRead=True)["Item"]
+    rest = json.loads(found["SHEPARD_ROW"]["S"]) | {"job": job}
+    read = found["SHEPARD_REV"]["N"]
+    item = found | {"SHEPARD_ROW": {"S": json.dumps(rest)}, "SHEPARD_REV": {"N": str(int(read) + 1)}}
+    dynamodb.put_item(TableName=TABLE, Item=item, ConditionExpression="#r = :r",
+                      ExpressionAttributeNames={"#r": "SHEPARD_REV"}, ExpressionAttributeValues={":r": {"N": read}})
+
+
 def delete(receipts):
     def some(chunk):
         entries = [{"Id": str(at), "ReceiptHandle": receipt} for at, receipt in enumerate(chunk)]
@@ -136,13 +146,14 @@ def delete(receipts):
 
 def handler(event):
     given = [record["body"] for record in event["Records"]]
-    drained = drain() if len(given) > 1 or os.environ.get("BENCH_DRAIN") else []
+    drained = drain()
     bodies = given + [message["Body"] for message in drained]
     wanted = [upload for body in bodies for upload in uploads(body)]
     if len(wanted) == 1:
         made = place(wanted[0], None, 0)
         if made:
-            submit(made, {"UUID": made, "INPUT_ZIP_NAME": wanted[0][1], "IS_INVOKED": "False"}, 1)
+            job = submit(made, {"UUID": made, "INPUT_ZIP_NAME": wanted[0][1], "IS_INVOKED": "False"}, 1)
+            record(made, job)
     elif wanted:
         stamp = datetime.datetime.now(datetime.timezone.utc).strftime("%Y%m%d-%H%M%S")
         group = f"{stamp}-{secrets.token_hex(8)}"

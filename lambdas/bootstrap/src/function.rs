@@ -124,6 +124,10 @@ impl Program {
                     left = did.retried,
                     "invocation done"
                 );
+                if let Some(error) = &did.error {
+                    // What was made up for is said nowhere else, such as a refusal that a message puts off.
+                    warn!("not everything went well, first: {error}");
+                }
                 (invoked.failed, did.error.as_ref().map(ToString::to_string))
             }
             Err(late) => {
