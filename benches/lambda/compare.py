@@ -1,11 +1,11 @@
 """Measures the Lambda program against a Python handler that makes the same calls, on this machine, in this run.
 
-    pip install boto3 'moto[server]==5.2.5'
+    pip install boto3 ministack==1.5.33
     cargo xtask lambda
     python3 benches/lambda/compare.py target/x86_64-unknown-linux-musl/lambda/bootstrap
 
-Both are driven over Lambda's Runtime API by this script and work against an emulator of their own kind: moto, whose
-CPU is not counted. CPU is that of the function's process and its threads, from the kernel's accounts at its end;
+Both are driven over Lambda's Runtime API by this script, and each has a MiniStack of its own, whose CPU is not counted
+and which keeps connections open as AWS does. CPU is that of the function's process and its threads, from the kernel's accounts at its end;
 memory is the kernel's high-water mark of what was resident. Start is from the process's start to its first `next`.
 """
 
@@ -26,7 +26,6 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.request
 import zipfile
 
 import boto3
@@ -47,16 +46,6 @@ GIVEN = {
     "AWS_LAMBDA_LOG_STREAM_NAME": "measured",
     "_HANDLER": "scheduler",
 }
-
-
-# moto's server, with connections that stay open, as those of AWS do.
-KEEPING = """
-from werkzeug.serving import WSGIRequestHandler
-WSGIRequestHandler.protocol_version = "HTTP/1.1"
-WSGIRequestHandler.disable_nagle_algorithm = True
-from moto.server import main
-main()
-"""
 
 
 class RuntimeApi:
@@ -150,7 +139,7 @@ class Function:
 
 
 class Flock:
-    """The resources, on a moto of its own."""
+    """The resources, on a MiniStack of its own."""
 
     def __init__(self):
         with socket.socket() as free:
@@ -158,8 +147,9 @@ class Flock:
             port = free.getsockname()[1]
         self.url = f"http://127.0.0.1:{port}"
         self.server = subprocess.Popen(
-            [sys.executable, "-c", KEEPING, "-H", "127.0.0.1", "-p", str(port)],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, process_group=0,
+            ["ministack"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, process_group=0,
+            env={**os.environ, "BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(port), "IOT_MTLS_ENABLED": "0",
+                 "SFTP_ENABLED": "0"},
         )
         try:
             self.fill(port)
@@ -174,9 +164,6 @@ class Flock:
                 break
             except OSError:
                 time.sleep(0.05)
-        body = json.dumps({"batch": {"use_docker": False}}).encode()
-        asked = urllib.request.Request(self.url + "/moto-api/config", body, {"Content-Type": "application/json"})
-        urllib.request.urlopen(asked).close()
         settings = {"endpoint_url": self.url, "region_name": REGION, "aws_access_key_id": "test",
                     "aws_secret_access_key": "test"}
         client = {name: boto3.client(name, **settings) for name in ("s3", "sqs", "dynamodb", "iam", "batch")}

@@ -3,6 +3,8 @@
 //! The clients are made once a container, and nothing is asked of AWS before there is an event. Every invocation ends
 //! before Lambda would end it: what it has begun is dropped, which loses nothing, and its messages stay in the queue.
 
+use std::sync::Arc;
+
 use lambda_runtime::{Context, LambdaEvent, Runtime, service_fn};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -73,10 +75,15 @@ impl Program {
     ///
     /// # Errors
     /// Lambda's Runtime API cannot be reached, or answers something else than an event.
-    pub(crate) async fn serve(&self) -> Result<(), lambda_runtime::Error> {
-        let handler = service_fn(|event: LambdaEvent<Box<RawValue>>| async move {
-            let (payload, context) = event.into_parts();
-            self.invoked(&payload, &context).await
+    pub(crate) async fn serve(self) -> Result<(), lambda_runtime::Error> {
+        let program = Arc::new(self);
+        let handler = service_fn(|event: LambdaEvent<Box<RawValue>>| {
+            let program = Arc::clone(&program);
+            // Boxed, because the runtime moves a handler's future about.
+            Box::pin(async move {
+                let (payload, context) = event.into_parts();
+                program.invoked(&payload, &context).await
+            })
         });
         Runtime::new(handler).run().await
     }
@@ -86,7 +93,6 @@ impl Program {
         let left_ms = deadline_ms.saturating_sub(self.clock.now_ms());
         let time_ms = left_ms - margin_ms(left_ms);
         let taken_ms = time_ms.min(HIDE_MS - MARGIN_MS);
-        // Boxed, because the runtime moves a handler's future about.
         match self.config.function {
             Function::Scheduler => Box::pin(self.schedule(payload, taken_ms)).await,
             Function::Endpoint => {
