@@ -16,6 +16,9 @@ use support::http::{Request, Response};
 use support::runtime::{Lambda, PATIENCE, now_ms};
 use support::zips::small;
 
+/// Whether a request is of some operation.
+type Which = fn(&Request) -> bool;
+
 struct Trouble {
     flock: Flock,
     gate: Gate,
@@ -67,7 +70,7 @@ impl Trouble {
     }
 
     /// Hands over whatever comes until nothing is left, visible, hidden or delayed.
-    fn to_the_end(&mut self) {
+    fn empty_the_queue(&mut self) {
         let until = now_ms() + 2 * PATIENCE.as_millis() as u64;
         while self.flock.depth().0 > 0 {
             assert!(now_ms() < until, "{:?} left; the log:\n{}", self.flock.depth(), self.lambda.log());
@@ -114,7 +117,7 @@ impl Trouble {
     }
 
     /// Trouble from now on for the requests that it is about, until the flag falls.
-    fn begin(&self, is: fn(&Request) -> bool, says: fn() -> Response) -> Arc<AtomicBool> {
+    fn begin(&self, is: Which, says: fn() -> Response) -> Arc<AtomicBool> {
         let on = Arc::new(AtomicBool::new(true));
         let still = on.clone();
         self.gate.fail(move |request| (still.load(Ordering::Relaxed) && is(request)).then(says));
@@ -139,7 +142,7 @@ fn access_denied_leaves_the_messages_and_names_the_object() {
     assert_eq!(trouble.flock.depth().0, 3);
     on.store(false, Ordering::Relaxed);
     trouble.make_visible();
-    trouble.to_the_end();
+    trouble.empty_the_queue();
     trouble.ended_well(3);
 }
 
@@ -154,7 +157,7 @@ fn a_throttled_table_leaves_the_messages_and_nothing_is_submitted_without_a_row(
     assert!(log.contains("folder 0/a.zip") && log.contains("ThrottlingException"), "{log}");
     on.store(false, Ordering::Relaxed);
     trouble.make_visible();
-    trouble.to_the_end();
+    trouble.empty_the_queue();
     trouble.ended_well(9);
 }
 
@@ -181,7 +184,7 @@ fn refused_for_long(uploads: usize) {
     let log = trouble.lambda.log();
     assert!(log.contains("TooManyRequests") || log.contains("Too Many Requests"), "{log}");
     on.store(false, Ordering::Relaxed);
-    trouble.to_the_end();
+    trouble.empty_the_queue();
     trouble.ended_well(uploads);
 }
 
@@ -190,7 +193,7 @@ fn answers_that_are_lost_on_the_way_make_no_second_row_or_job() {
     let mut trouble = Trouble::of(9);
     // The service does what it is asked, and the answer is lost: once for each kind of request.
     let address = trouble.flock.emulator.address;
-    let lost: [(fn(&Request) -> bool, AtomicBool); 2] =
+    let lost: [(Which, AtomicBool); 2] =
         [(gate::is_put_item, AtomicBool::new(false)), (gate::is_submit, AtomicBool::new(false))];
     trouble.gate.fail(move |request| {
         let (_, done) = lost.iter().find(|(is, _)| is(request))?;
@@ -200,19 +203,13 @@ fn answers_that_are_lost_on_the_way_make_no_second_row_or_job() {
         let _ = support::http::send(address, request);
         Some(Response::new(500, "").with("Content-Type", "application/json"))
     });
-    trouble.to_the_end();
+    trouble.empty_the_queue();
     trouble.ended_well(9);
 }
 
 #[test]
 fn a_container_that_dies_at_any_request_leaves_work_that_the_next_one_finishes() {
-    for fatal in [
-        gate::is_get_upload as fn(&Request) -> bool,
-        gate::is_put_item,
-        gate::is_submit,
-        is_manifest,
-        is_mark,
-    ] {
+    for fatal in [gate::is_get_upload as Which, gate::is_put_item, gate::is_submit, is_manifest, is_mark] {
         let mut trouble = Trouble::of(4);
         let reached = Arc::new(AtomicBool::new(false));
         let seen = reached.clone();
@@ -233,7 +230,7 @@ fn a_container_that_dies_at_any_request_leaves_work_that_the_next_one_finishes()
         }
         trouble.restart();
         trouble.make_visible();
-        trouble.to_the_end();
+        trouble.empty_the_queue();
         trouble.ended_well(4);
     }
 }
