@@ -11,7 +11,7 @@ use shepard_model::manifest::{self, Found, HEADER, Header, RECORD};
 use shepard_model::names::{manifest_key, submitted_key, worker_env};
 use shepard_model::{JobId, ObjectRef, Outcome, Shape, Transition};
 
-use crate::pace::{self, Pacer, Sent, TRIES};
+use crate::pace::{self, Pacer, Seen, Sent, TRIES};
 use crate::submit;
 
 /// Most rows in one batch: the children of an array job on AWS (Batch service quotas, 2026-11).
@@ -80,7 +80,7 @@ pub async fn fate(ports: &Ports, batch: &JobId) -> Result<Fate> {
 /// A port's; the same call later finishes the work.
 pub async fn finish(ports: &Ports, batch: &JobId) -> Result<Finished> {
     let unpaced = Pacer::new(f64::INFINITY);
-    match finish_paced(ports, &unpaced, i64::MIN, batch).await? {
+    match finish_paced(ports, &unpaced, i64::MIN, batch, true).await? {
         Paced::Finished(finished) => Ok(finished),
         Paced::NoRoom(said) => {
             Err(said.unwrap_or_else(|| CloudError::new("submit the batch", batch.as_str(), Kind::Throttled)))
@@ -88,38 +88,41 @@ pub async fn finish(ports: &Ports, batch: &JobId) -> Result<Finished> {
     }
 }
 
+/// As [`finish`], with a token. `find` says whether anybody can have submitted the batch before.
 pub(crate) async fn finish_paced(
     ports: &Ports,
     pacer: &Pacer,
     until_ms: i64,
     batch: &JobId,
+    find: bool,
 ) -> Result<Paced> {
     if !pacer.token(ports, until_ms).await {
         return Ok(Paced::NoRoom(None));
     }
-    let header = match to_submit(ports, batch).await? {
-        Ok(header) => header,
-        Err(finished) => {
-            pacer.give_back();
-            return Ok(Paced::Finished(finished));
+    let finished = match fate(ports, batch).await? {
+        Fate::Made(header) => {
+            let known = match find {
+                true => pacer.find(ports, batch.as_str()).await?,
+                false => Seen::Jobs(Vec::new()),
+            };
+            match known {
+                Seen::NoRoom(said) => return Ok(Paced::NoRoom(Some(said))),
+                Seen::Jobs(known) => match submit::newest(&known) {
+                    None => return submit_for_token(ports, pacer, until_ms, batch, &header).await,
+                    Some(job) => {
+                        mark(ports, batch, &job.id).await?;
+                        Finished::Submitted(job.id.clone())
+                    }
+                },
+            }
         }
+        Fate::Submitted(id) => Finished::Known(id),
+        Fate::Refused => Finished::Refused("the compute refused the batch".to_owned()),
+        Fate::GivenUp => Finished::GivenUp,
+        Fate::Unmade => Finished::Unmade,
     };
-    submit_for_token(ports, pacer, until_ms, batch, &header).await
-}
-
-/// The header of a batch that is to be submitted, or why it is not.
-async fn to_submit(ports: &Ports, batch: &JobId) -> Result<Result<Header, Finished>> {
-    let header = match fate(ports, batch).await? {
-        Fate::Made(header) => header,
-        Fate::Submitted(id) => return Ok(Err(Finished::Known(id))),
-        Fate::Refused => return Ok(Err(Finished::Refused("the compute refused the batch".to_owned()))),
-        Fate::GivenUp => return Ok(Err(Finished::GivenUp)),
-        Fate::Unmade => return Ok(Err(Finished::Unmade)),
-    };
-    let known = ports.compute.find(batch.as_str()).await?;
-    let Some(job) = submit::newest(&known) else { return Ok(Ok(header)) };
-    mark(ports, batch, &job.id).await?;
-    Ok(Err(Finished::Submitted(job.id.clone())))
+    pacer.give_back();
+    Ok(Paced::Finished(finished))
 }
 
 /// Submits a batch that was made and that nobody else can have submitted.

@@ -66,8 +66,10 @@ pub struct Event {
 pub struct Order {
     /// What is left.
     pub what: Left,
-    /// How often it was left before.
+    /// How often the compute refused it before.
     pub again: u32,
+    /// Nobody can have submitted it: whoever left it did not come to try, or was told that it was too fast.
+    pub unsent: bool,
 }
 
 /// What is left to be submitted.
@@ -75,11 +77,19 @@ pub struct Order {
 pub enum Left {
     /// A batch that was made.
     Batch(JobId),
-    /// Rows that are jobs of their own, and that nobody has submitted.
+    /// Rows that are jobs of their own.
     Rows(Vec<JobId>),
 }
 
 impl Order {
+    /// How many submissions it asks for.
+    pub(crate) fn jobs(&self) -> u32 {
+        match &self.what {
+            Left::Batch(_) => 1,
+            Left::Rows(ids) => u32::try_from(ids.len()).unwrap_or(u32::MAX),
+        }
+    }
+
     /// A name to spread orders by.
     pub(crate) fn name(&self) -> &str {
         match &self.what {
@@ -107,6 +117,8 @@ struct Note {
     rows: Vec<String>,
     #[serde(default)]
     again: u32,
+    #[serde(default)]
+    unsent: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -183,17 +195,16 @@ fn order(note: Note) -> Option<Order> {
         Some(batch) => Left::Batch(JobId::parse(&batch)?),
         None => Left::Rows(note.rows.iter().map(|id| JobId::parse(id)).collect::<Option<_>>()?),
     };
-    Some(Order { what, again: note.again })
+    Some(Order { what, again: note.again, unsent: note.unsent })
 }
 
 /// The body that says what is left.
 pub fn note(order: &Order) -> String {
-    let note = match &order.what {
-        Left::Batch(id) => Note { submit: Some(id.to_string()), rows: Vec::new(), again: order.again },
-        Left::Rows(ids) => {
-            Note { submit: None, rows: ids.iter().map(JobId::to_string).collect(), again: order.again }
-        }
+    let (submit, rows) = match &order.what {
+        Left::Batch(id) => (Some(id.to_string()), Vec::new()),
+        Left::Rows(ids) => (None, ids.iter().map(JobId::to_string).collect()),
     };
+    let note = Note { submit, rows, again: order.again, unsent: order.unsent };
     serde_json::json!({ "Shepard": note }).to_string()
 }
 
@@ -331,12 +342,12 @@ mod tests {
     fn what_is_left_is_read_as_it_was_written() {
         let id = |text: &str| JobId::parse(text).expect("an id");
         for what in [Left::Batch(id("20261121-063000-0a")), Left::Rows(vec![id("a"), id("b")])] {
-            let order = Order { what, again: 3 };
+            let order = Order { what, again: 3, unsent: true };
             let event = parse(&note(&order)).expect("an order");
             assert_eq!((event.order, event.arrivals.len()), (Some(order), 0));
         }
         let plain = parse(r#"{"Shepard":{"submit":"b"}}"#).expect("an order").order.expect("an order");
-        assert_eq!((plain.what, plain.again), (Left::Batch(id("b")), 0));
+        assert_eq!((plain.what, plain.again, plain.unsent), (Left::Batch(id("b")), 0, false));
         for bad in [r#"{"Shepard":{"submit":"../x"}}"#, r#"{"Shepard":5}"#, r#"{"Shepard":{"rows":[""]}}"#] {
             assert_eq!(parse(bad), Err(EventProblem::OtherShape), "{bad}");
         }

@@ -50,7 +50,7 @@ impl Work<'_> {
         let until_ms = core.ports.clock.now_ms().saturating_add(core.settings.patience_ms);
         let old = std::mem::take(&mut self.unsent);
         let jobs = made.into_iter().map(|(batch, header, rows, at_ms)| {
-            let unsent = Unsent { rows, header: Some(header), orders: Vec::new() };
+            let unsent = Unsent { rows, header: Some(header), orders: Vec::new(), unsent: true };
             Job::Batch(batch, unsent, Some(at_ms))
         });
         let jobs = jobs.chain(old.into_iter().map(|(batch, unsent)| Job::Batch(batch, unsent, None)));
@@ -60,14 +60,16 @@ impl Work<'_> {
         let mut done = stream::iter(jobs)
             .map(|job| async move {
                 match job {
-                    Job::Batch(batch, unsent, made_ms) => {
+                    Job::Batch(batch, mut unsent, made_ms) => {
                         // After its lease others may have taken it for forgotten.
                         let mine = made_ms.is_some_and(|at_ms| core.left_ms(at_ms) > 0);
+                        unsent.unsent = mine || made_ms.is_none() && unsent.unsent && unsent.rows.is_empty();
+                        let (ports, pacer) = (&core.ports, &core.pacer);
                         let paced = match &unsent.header {
                             Some(header) if mine => {
-                                batch::submit_made(&core.ports, &core.pacer, until_ms, &batch, header).await
+                                batch::submit_made(ports, pacer, until_ms, &batch, header).await
                             }
-                            _ => batch::finish_paced(&core.ports, &core.pacer, until_ms, &batch).await,
+                            _ => batch::finish_paced(ports, pacer, until_ms, &batch, !unsent.unsent).await,
                         };
                         Job::Batch(batch, unsent, paced)
                     }
@@ -79,7 +81,7 @@ impl Work<'_> {
                             let object = row.input.as_ref().map_or_else(String::new, ToString::to_string);
                             warn!(job = %row.id, object, "left for another delivery: {error}");
                         }
-                        Job::Plain(entry, paced)
+                        Job::Plain(entry, (!find, paced))
                     }
                 }
             })
@@ -88,14 +90,16 @@ impl Work<'_> {
         while let Some(job) = done.next().await {
             match job {
                 Job::Batch(batch, unsent, paced) => self.batch_done(&mut handed, batch, unsent, paced),
-                Job::Plain(entry, paced) => self.plain_done(&mut handed, &mut rows, entry, paced),
+                Job::Plain(entry, (unsent, paced)) => {
+                    self.plain_done(&mut handed, &mut rows, entry, unsent, paced);
+                }
             }
         }
         drop(done);
-        for (again, entries) in rows {
+        for ((again, unsent), entries) in rows {
             for entries in entries.chunks(NAMED) {
                 let ids = entries.iter().map(|entry| self.id(*entry).clone()).collect();
-                handed.later.push((Order { what: Left::Rows(ids), again }, entries.to_vec()));
+                handed.later.push((Order { what: Left::Rows(ids), again, unsent }, entries.to_vec()));
             }
         }
         self.leave(&mut handed).await;
@@ -142,7 +146,7 @@ impl Work<'_> {
         unsent: Unsent,
         paced: shepard_cloud::Result<Paced>,
     ) {
-        let Unsent { rows, header, orders } = unsent;
+        let Unsent { rows, header, orders, unsent } = unsent;
         let child = |job: &str, index| header.as_ref().map(|header| batch::child_id(job, header, index));
         match paced {
             Ok(Paced::Finished(Finished::Submitted(job))) => {
@@ -170,12 +174,15 @@ impl Work<'_> {
                 rows.iter().for_each(|(entry, _)| self.end(*entry, End::Busy(self.core.settings.lease_ms)));
             }
             Ok(Paced::NoRoom(said)) => {
-                let again = orders.iter().map(|(_, again)| again.saturating_add(1)).max().unwrap_or(0);
-                handed.put_off(said, Left::Batch(batch), again, entries(&rows, &orders));
+                let refused = u32::from(said.is_some());
+                let again = orders.iter().map(|(_, again)| again.saturating_add(refused)).max().unwrap_or(0);
+                let order = Order { what: Left::Batch(batch), again, unsent };
+                handed.put_off(said, order, entries(&rows, &orders));
             }
             Err(error) if orders.is_empty() => {
                 warn!(%batch, rows = rows.len(), "the batch is left to be submitted: {error}");
-                handed.put_off(Some(error), Left::Batch(batch), 0, entries(&rows, &orders));
+                let order = Order { what: Left::Batch(batch), again: 0, unsent: false };
+                handed.put_off(Some(error), order, entries(&rows, &orders));
             }
             Err(error) => {
                 // The message is there already. It comes back, and if that goes on, it ends among the dead letters.
@@ -189,8 +196,9 @@ impl Work<'_> {
     fn plain_done(
         &mut self,
         handed: &mut Handed,
-        rows: &mut BTreeMap<u32, Vec<usize>>,
+        rows: &mut BTreeMap<(u32, bool), Vec<usize>>,
         entry: usize,
+        unsent: bool,
         paced: shepard_cloud::Result<submit::Paced>,
     ) {
         match paced {
@@ -204,9 +212,10 @@ impl Work<'_> {
                 self.end(entry, End::Known { compute_id: row.compute_id, reason: row.reason });
             }
             Ok(submit::Paced::NoRoom(said)) => {
+                let refused = u32::from(said.is_some());
+                let again = self.asked(entry).map_or(0, |again| again.saturating_add(refused));
                 handed.error = handed.error.take().or(said);
-                let again = self.asked(entry).map_or(0, |again| again.saturating_add(1));
-                rows.entry(again).or_default().push(entry);
+                rows.entry((again, unsent)).or_default().push(entry);
             }
             Err(error) => self.end(entry, End::Failed(error)),
         }
@@ -218,9 +227,11 @@ impl Work<'_> {
         later.sort_by_key(|(order, _)| order.again);
         for orders in later.chunks(SENT) {
             let bodies: Vec<String> = orders.iter().map(|(order, _)| event::note(order)).collect();
-            let after_ms =
+            let least_ms =
                 orders.first().map_or(0, |(order, _)| pace::deferred_ms(order.name(), order.again));
+            let jobs = orders.iter().map(|(order, _)| order.jobs()).sum();
             let ports = &self.core.ports;
+            let after_ms = self.core.pacer.turn_ms(ports.clock.now_ms(), jobs).max(least_ms);
             let sent = pace::patiently(ports, "", pace::TRIES, || ports.queue.send(&bodies, after_ms)).await;
             match &sent {
                 Ok(()) => {
@@ -238,9 +249,9 @@ impl Work<'_> {
 }
 
 impl Handed {
-    fn put_off(&mut self, said: Option<CloudError>, what: Left, again: u32, entries: Vec<usize>) {
+    fn put_off(&mut self, said: Option<CloudError>, order: Order, entries: Vec<usize>) {
         self.error = self.error.take().or(said);
-        self.later.push((Order { what, again }, entries));
+        self.later.push((order, entries));
     }
 }
 

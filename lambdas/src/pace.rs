@@ -6,7 +6,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use shepard_cloud::ports::JobRequest;
+use shepard_cloud::ports::{ComputeJob, JobRequest};
 use shepard_cloud::{CloudError, Kind, Ports, Result};
 
 /// Slowest that refusals make it, in submissions a second: it has to notice when the compute takes jobs again.
@@ -35,6 +35,15 @@ pub(crate) enum Sent {
     NoRoom(CloudError),
 }
 
+/// What came of asking for the jobs of a name.
+#[derive(Debug)]
+pub(crate) enum Seen {
+    /// These are there.
+    Jobs(Vec<ComputeJob>),
+    /// The compute was asked too fast; what it said.
+    NoRoom(CloudError),
+}
+
 /// The tokens of one instance of the scheduler, shared by its invocations.
 #[derive(Debug)]
 pub(crate) struct Pacer {
@@ -52,13 +61,15 @@ struct State {
     at_ms: Option<i64>,
     /// When the rate was halved last.
     halved_ms: Option<i64>,
+    /// Until when what was left to messages has its times.
+    due_ms: i64,
 }
 
 impl Pacer {
     /// A pacer of so many submissions a second; infinity is no limit.
     pub(crate) fn new(per_s: f64) -> Self {
         let most = if per_s > SLOWEST { per_s } else { SLOWEST };
-        let state = State { rate: most, tokens: 0.0, at_ms: None, halved_ms: None };
+        let state = State { rate: most, tokens: 0.0, at_ms: None, halved_ms: None, due_ms: 0 };
         Self { most, state: Mutex::new(state) }
     }
 
@@ -89,18 +100,29 @@ impl Pacer {
         state.rate = (state.rate + self.most * CREEP).min(self.most);
     }
 
-    fn refused(&self, now_ms: i64) {
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        // No code between lock and unlock can panic.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How long to leave so many jobs that found no room, in milliseconds: until those that were left before have had
+    /// their turns at today's rate. So they come back one after another and find room, and not all at once.
+    pub(crate) fn turn_ms(&self, now_ms: i64, jobs: u32) -> i64 {
+        let mut state = self.state();
+        let due_ms = state.due_ms.max(now_ms) + as_ms(f64::from(jobs) / state.rate * 1e3);
+        // A clock that was set back is no long queue.
+        state.due_ms = due_ms.min(now_ms + LONGEST_MS);
+        state.due_ms - now_ms
+    }
+
+    /// Takes the compute's word that it was asked too fast.
+    pub(crate) fn refused(&self, now_ms: i64) {
         let mut state = self.state();
         if state.halved_ms.is_none_or(|at_ms| !(0..ONE_REFUSAL_MS).contains(&(now_ms - at_ms))) {
             state.rate = (state.rate / 2.0).max(SLOWEST);
             state.tokens = state.tokens.min(0.0);
             state.halved_ms = Some(now_ms);
         }
-    }
-
-    fn state(&self) -> std::sync::MutexGuard<'_, State> {
-        // No code between lock and unlock can panic.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits for a token. False: there is none until `until_ms`.
@@ -117,6 +139,21 @@ impl Pacer {
     /// A token that was not needed.
     pub(crate) fn give_back(&self) {
         self.state().tokens += 1.0;
+    }
+
+    /// The jobs of a name. The compute counts this like a submission, or nearly.
+    ///
+    /// # Errors
+    /// The compute's, other than `Throttled`.
+    pub(crate) async fn find(&self, ports: &Ports, name: &str) -> Result<Seen> {
+        match ports.compute.find(name).await {
+            Ok(jobs) => Ok(Seen::Jobs(jobs)),
+            Err(error) if error.kind == Kind::Throttled => {
+                self.refused(ports.clock.now_ms());
+                Ok(Seen::NoRoom(error))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Hands a job to the compute for a token that was taken, and again for others where the compute says that it was
@@ -187,8 +224,8 @@ pub(crate) fn backoff_ms(kind: Kind, name: &str, deliveries: u32, lease_ms: i64)
     spread_ms(lease_ms.max(least), name, deliveries.saturating_sub(1))
 }
 
-/// How long to leave what found no room for the `again`th time, in milliseconds: 5 to 30 seconds, then twice that,
-/// and so on.
+/// How long at least to leave what found no room, in milliseconds: 5 to 30 seconds, twice that once the compute has
+/// refused it, and so on.
 pub(crate) fn deferred_ms(name: &str, again: u32) -> i64 {
     let first = 5_000 + i64::try_from(hash(name) % 25_000).unwrap_or(0);
     first.saturating_mul(1 << again.min(8)).min(LONGEST_MS)
@@ -265,6 +302,17 @@ mod tests {
         assert!((rate() - SLOWEST).abs() < 1e-9);
         (0..500).for_each(|_| pacer.went_well());
         assert!((rate() - 40.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn what_is_left_gets_its_turns_one_after_another() {
+        let pacer = Pacer::new(10.0);
+        let turns: Vec<_> = (0..3).map(|_| pacer.turn_ms(1_000, 10)).collect();
+        assert_eq!(turns, [1_000, 2_000, 3_000]);
+        assert_eq!(pacer.turn_ms(3_500, 1), 600, "time has passed");
+        assert_eq!(pacer.turn_ms(3_500, u32::MAX), LONGEST_MS);
+        assert_eq!(pacer.turn_ms(0, 10), LONGEST_MS, "a clock that was set back");
+        assert_eq!(Pacer::new(f64::INFINITY).turn_ms(5, 1_000), 0);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use shepard_cloud::{CloudError, Kind, Ports, Result};
 use shepard_model::names::worker_env;
 use shepard_model::{JobId, JobRow, Outcome, Transition};
 
-use crate::pace::{self, Pacer, Sent};
+use crate::pace::{self, Pacer, Seen, Sent};
 
 /// What came of handing a run to the compute; the row as it is now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,7 +94,10 @@ pub(crate) async fn submit_paced(
         return Ok(Paced::NoRoom(None));
     }
     if find {
-        let known = ports.compute.find(&job_name(&row.id, row.run)).await?;
+        let known = match pacer.find(ports, &job_name(&row.id, row.run)).await? {
+            Seen::Jobs(known) => known,
+            Seen::NoRoom(said) => return Ok(Paced::NoRoom(Some(said))),
+        };
         if let Some(job) = newest(&known) {
             pacer.give_back();
             return record(ports, row, job.id.clone(), Submission::Adopted).await.map(Paced::Done);

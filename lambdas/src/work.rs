@@ -75,14 +75,16 @@ pub(crate) struct Unsent {
     pub(crate) rows: Vec<(usize, u32)>,
     /// Its header, where there are rows.
     pub(crate) header: Option<Header>,
-    /// Entries of the messages that say it is to be submitted, and how often that was put off.
+    /// Entries of the messages that say it is to be submitted, and how often it was refused.
     pub(crate) orders: Vec<(usize, u32)>,
+    /// One of them says that nobody can have submitted it.
+    pub(crate) unsent: bool,
 }
 
 #[derive(Debug)]
 struct Entry {
     id: JobId,
-    /// How often it was put off, where a message of ours asks for it.
+    /// How often it was refused, where a message of ours asks for it.
     asked: Option<u32>,
     /// Nobody else is at it: that message is delivered for the first time.
     mine: bool,
@@ -161,17 +163,20 @@ impl<'a> Work<'a> {
 
     /// Takes what was left to be submitted.
     pub(crate) fn ordered(&mut self, order: Order, deliveries: u32) -> Vec<usize> {
+        let mine = order.unsent && deliveries <= 1;
         match order.what {
             Left::Batch(batch) => {
                 let entry = self.add(batch.clone(), Some(order.again), false);
-                self.unsent.entry(batch).or_default().orders.push((entry, order.again));
+                let unsent = self.unsent.entry(batch).or_default();
+                unsent.orders.push((entry, order.again));
+                unsent.unsent |= mine;
                 vec![entry]
             }
             Left::Rows(ids) => ids
                 .into_iter()
                 .map(|id| match self.known.get(&id) {
                     Some(entry) => *entry,
-                    None => self.enter(id, Some(order.again), deliveries <= 1, Source::Named),
+                    None => self.enter(id, Some(order.again), mine, Source::Named),
                 })
                 .collect(),
         }
@@ -199,7 +204,7 @@ impl<'a> Work<'a> {
         &self.entries[entry].id
     }
 
-    /// How often it was put off, where a message of ours asks for it.
+    /// How often it was refused, where a message of ours asks for it.
     pub(crate) fn asked(&self, entry: usize) -> Option<u32> {
         self.entries[entry].asked
     }

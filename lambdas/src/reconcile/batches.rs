@@ -85,7 +85,7 @@ async fn unsubmitted(run: &Run<'_>, day: &str) -> Result<BTreeSet<JobId>> {
 
 /// Finishes a batch that was made; gives the compute's id where it has one now.
 async fn finish(run: &mut Run<'_>, batch: &JobId) -> Option<String> {
-    match batch::finish_paced(run.ports, &run.pacer, run.patience_ms(), batch).await {
+    match batch::finish_paced(run.ports, &run.pacer, run.patience_ms(), batch, true).await {
         Ok(Paced::Finished(Finished::Submitted(job))) => {
             run.done.batches.push(batch.clone());
             return Some(job);
