@@ -1,8 +1,9 @@
 //! How fast jobs are handed to the compute, and how long to leave what did not go through.
 //!
-//! AWS takes 50 SubmitJob a second of a whole account, so tokens are handed out below that, and fewer for a while
-//! after it refuses one (additive increase, multiplicative decrease). It knows no clock but the port's and draws
-//! no random numbers: what has to be spread is spread by a hash of its own name.
+//! AWS takes 50 SubmitJob a second of a whole account, so tokens are handed out below that. How many instances share them
+//! nobody says; so each begins slowly, doubles what it sends in a second until it is refused, and from then on gives way
+//! when it is refused and creeps up when it is not, as TCP does. It knows no clock but the port's and draws no random
+//! numbers: what has to be spread is spread by a hash of its own name.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -11,6 +12,10 @@ use shepard_cloud::{CloudError, Kind, Ports, Result};
 
 /// Slowest that refusals make it, in submissions a second: it has to notice when the compute takes jobs again.
 const SLOWEST: f64 = 0.5;
+/// What it begins with, as a part of the full rate.
+const BEGIN: f64 = 0.25;
+/// What a refusal leaves of the rate.
+const LEFT: f64 = 0.7;
 /// What a submission that went well adds to the rate, as a part of the full rate: little, because many instances may
 /// share what the account has, and each finds out its share by being refused.
 const CREEP: f64 = 0.002;
@@ -25,6 +30,12 @@ pub(crate) const TRIES: u32 = 4;
 const PAUSE_MS: u64 = 100;
 /// Longest delay of a message: what SQS takes.
 const LONGEST_MS: i64 = 900_000;
+/// Longest that anything waits for its turn, in milliseconds: the rate may be another by then.
+const TURN_MS: i64 = 300_000;
+/// How much sooner turns come than today's rate says, so that there is always something to submit.
+const EARLY: f64 = 1.5;
+/// Waits longer than this, in milliseconds, mean that there are more batches than room.
+const CONGESTED_MS: i64 = 5_000;
 
 /// What came of a submission that may have had to wait.
 #[derive(Debug)]
@@ -55,6 +66,8 @@ pub(crate) struct Pacer {
 struct State {
     /// Submissions a second, now.
     rate: f64,
+    /// It was never refused, and does not know its share.
+    begins: bool,
     /// Below 0: so many are promised to those who wait.
     tokens: f64,
     /// When the tokens were counted; None before the first time.
@@ -69,7 +82,8 @@ impl Pacer {
     /// A pacer of so many submissions a second; infinity is no limit.
     pub(crate) fn new(per_s: f64) -> Self {
         let most = if per_s > SLOWEST { per_s } else { SLOWEST };
-        let state = State { rate: most, tokens: 0.0, at_ms: None, halved_ms: None, due_ms: 0 };
+        let rate = (most * BEGIN).max(SLOWEST);
+        let state = State { rate, begins: true, tokens: 0.0, at_ms: None, halved_ms: None, due_ms: 0 };
         Self { most, state: Mutex::new(state) }
     }
 
@@ -97,7 +111,8 @@ impl Pacer {
 
     fn went_well(&self) {
         let mut state = self.state();
-        state.rate = (state.rate + self.most * CREEP).min(self.most);
+        let more = if state.begins { 1.0 } else { self.most * CREEP };
+        state.rate = (state.rate + more).min(self.most);
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
@@ -109,17 +124,23 @@ impl Pacer {
     /// their turns at today's rate. So they come back one after another and find room, and not all at once.
     pub(crate) fn turn_ms(&self, now_ms: i64, jobs: u32) -> i64 {
         let mut state = self.state();
-        let due_ms = state.due_ms.max(now_ms) + as_ms(f64::from(jobs) / state.rate * 1e3);
+        let due_ms = state.due_ms.max(now_ms) + as_ms(f64::from(jobs) / state.rate / EARLY * 1e3);
         // A clock that was set back is no long queue.
-        state.due_ms = due_ms.min(now_ms + LONGEST_MS);
+        state.due_ms = due_ms.min(now_ms + TURN_MS);
         state.due_ms - now_ms
+    }
+
+    /// Whether there are more batches than room, so that larger ones are better than more.
+    pub(crate) fn congested(&self, now_ms: i64) -> bool {
+        (CONGESTED_MS..=TURN_MS).contains(&(self.state().due_ms - now_ms))
     }
 
     /// Takes the compute's word that it was asked too fast.
     pub(crate) fn refused(&self, now_ms: i64) {
         let mut state = self.state();
         if state.halved_ms.is_none_or(|at_ms| !(0..ONE_REFUSAL_MS).contains(&(now_ms - at_ms))) {
-            state.rate = (state.rate / 2.0).max(SLOWEST);
+            state.rate = (state.rate * LEFT).max(SLOWEST);
+            state.begins = false;
             state.tokens = state.tokens.min(0.0);
             state.halved_ms = Some(now_ms);
         }
@@ -262,9 +283,16 @@ fn as_ms(ms: f64) -> i64 {
 mod tests {
     use super::*;
 
+    /// A pacer that has found out that all is its own.
+    fn settled(per_s: f64) -> Pacer {
+        let pacer = Pacer::new(per_s);
+        (0..1_000).for_each(|_| pacer.went_well());
+        pacer
+    }
+
     #[test]
     fn tokens_come_at_the_rate_and_nobody_jumps_the_queue() {
-        let pacer = Pacer::new(10.0);
+        let pacer = settled(10.0);
         assert_eq!(pacer.take(0, 0), Some(0));
         assert_eq!(pacer.take(0, 99), None, "the next is there after 100 ms");
         assert_eq!(pacer.take(0, 1_000), Some(100));
@@ -279,26 +307,29 @@ mod tests {
 
     #[test]
     fn in_any_second_fewer_go_out_than_the_account_has() {
-        let pacer = Pacer::new(45.0);
+        let pacer = settled(45.0);
         let mut sent: Vec<i64> = Vec::new();
         for now_ms in 0..3_000 {
-            sent.extend(
-                std::iter::repeat_with(|| pacer.take(now_ms, now_ms)).map_while(|t| t).map(|_| now_ms),
-            );
+            let taken = std::iter::repeat_with(|| pacer.take(now_ms, now_ms)).take_while(Option::is_some);
+            sent.extend(taken.map(|_| now_ms));
         }
-        let busiest =
-            (0..2_000).map(|from| sent.iter().filter(|at| (from..from + 1_000).contains(*at)).count());
-        assert!(busiest.max() <= Some(50));
+        let within = |from: i64| sent.iter().filter(|at| (from..from + 1_000).contains(*at)).count();
+        assert!((0..2_000).map(within).max() <= Some(50));
         assert!(sent.len() > 130, "{}", sent.len());
     }
 
     #[test]
-    fn refusals_halve_the_rate_once_a_second_and_successes_bring_it_back() {
+    fn it_begins_slowly_gives_way_once_a_second_and_creeps_back() {
         let pacer = Pacer::new(40.0);
         let rate = || pacer.state().rate;
+        assert!((rate() - 10.0).abs() < 1e-9);
+        (0..100).for_each(|_| pacer.went_well());
+        assert!((rate() - 40.0).abs() < 1e-9);
         (0..10).for_each(|ms| pacer.refused(ms));
-        assert!((rate() - 20.0).abs() < 1e-9);
-        (1..20).for_each(|s| pacer.refused(s * 2_000));
+        assert!((rate() - 28.0).abs() < 1e-9);
+        pacer.went_well();
+        assert!((rate() - 28.08).abs() < 1e-9, "it does not begin anew");
+        (1..40).for_each(|s| pacer.refused(s * 2_000));
         assert!((rate() - SLOWEST).abs() < 1e-9);
         (0..500).for_each(|_| pacer.went_well());
         assert!((rate() - 40.0).abs() < 1e-9);
@@ -306,12 +337,13 @@ mod tests {
 
     #[test]
     fn what_is_left_gets_its_turns_one_after_another() {
-        let pacer = Pacer::new(10.0);
-        let turns: Vec<_> = (0..3).map(|_| pacer.turn_ms(1_000, 10)).collect();
-        assert_eq!(turns, [1_000, 2_000, 3_000]);
-        assert_eq!(pacer.turn_ms(3_500, 1), 600, "time has passed");
-        assert_eq!(pacer.turn_ms(3_500, u32::MAX), LONGEST_MS);
-        assert_eq!(pacer.turn_ms(0, 10), LONGEST_MS, "a clock that was set back");
+        let pacer = settled(10.0);
+        let turns: Vec<_> = (0..3).map(|_| pacer.turn_ms(1_000, 30)).collect();
+        assert_eq!(turns, [2_000, 4_000, 6_000]);
+        assert_eq!((pacer.congested(1_000), pacer.congested(3_000)), (true, false));
+        assert_eq!(pacer.turn_ms(6_500, 3), 700, "time has passed");
+        assert_eq!(pacer.turn_ms(6_500, u32::MAX), TURN_MS);
+        assert_eq!((pacer.congested(0), pacer.turn_ms(0, 10)), (false, TURN_MS), "a clock that was set back");
         assert_eq!(Pacer::new(f64::INFINITY).turn_ms(5, 1_000), 0);
     }
 

@@ -48,7 +48,7 @@ pub struct SchedulerSettings {
     pub pack: u32,
     /// Most messages an invocation takes beyond those it is given; none without `arrays`.
     pub drain: usize,
-    /// How long it goes on taking, in milliseconds.
+    /// How long it goes on taking, in milliseconds; some seconds where there are more batches than room anyway.
     pub drain_ms: u64,
     /// This instance's share of the account's SubmitJob a second (50 on AWS; Batch service quotas, 2026-11). Infinity
     /// where the compute has no such limit.
@@ -235,8 +235,12 @@ impl Scheduler {
         let core = &*self.core;
         // What may have ended other invocations must not take hundreds of messages with it.
         let suspect = first.iter().any(|message| message.deliveries > SUSPECT);
-        let until_ms = core.ports.clock.now_ms().saturating_add_unsigned(core.settings.drain_ms);
+        let now_ms = core.ports.clock.now_ms();
+        let until_ms = now_ms.saturating_add_unsigned(core.settings.drain_ms);
         let drain = match core.arrays() && !suspect {
+            true if core.pacer.congested(now_ms) => {
+                Drain::new(core.settings.drain, until_ms).gathering(now_ms)
+            }
             true => Drain::new(core.settings.drain, until_ms),
             false => Drain::none(),
         };

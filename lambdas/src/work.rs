@@ -239,11 +239,11 @@ impl<'a> Work<'a> {
         loop {
             if !draining
                 && self.strain == 0
-                && let Some(asks) = drain.next(core.ports.clock.now_ms())
+                && let Some(round) = drain.next(core.ports.clock.now_ms())
             {
                 draining = true;
-                let round = drain::round(&core.ports, asks, core.settings.hide_ms);
-                self.running.push(round.map(|(messages, more)| Step::Received(messages, more)).boxed());
+                let receive = drain::receive(&core.ports, round, core.settings.hide_ms);
+                self.running.push(receive.map(|(messages, more)| Step::Received(messages, more)).boxed());
             }
             while self.running.len() < most + usize::from(draining) {
                 let Some(task) = self.todo.pop_front() else { break };
