@@ -26,6 +26,8 @@ const MARGIN_MS: i64 = 1_000;
 /// milliseconds. A burst of 2,000 takes some seconds; the rest is for a slow day.
 const HIDE_MS: i64 = 120_000;
 
+/// How long an invocation waits for what hangs, in milliseconds: with the wait for room it stays within the default lease.
+const WORK_MS: u64 = 20_000;
 /// An hour, in milliseconds: younger uploads may still be on their way, as S3's notifications and a message's delay go.
 const HOUR_MS: i64 = 3_600_000;
 /// Lost uploads announced in one run: ten seconds' work of a queue.
@@ -57,6 +59,7 @@ impl Program {
             arrays: config.arrays,
             pack: config.pack,
             drain_ms: config.drain_ms,
+            work_ms: WORK_MS,
             submits_per_s: config.submits_per_second,
             // Two containers have two log streams, and one after another two times.
             instance: format!("{}/{}", config.log_stream, clock.now_ms()),
