@@ -65,6 +65,11 @@ pub async fn fate(ports: &Ports, batch: &JobId) -> Result<Fate> {
     if let Some(id) = submitted(ports, batch).await? {
         return Ok(if id == REFUSED { Fate::Refused } else { Fate::Submitted(id) });
     }
+    made(ports, batch).await
+}
+
+/// Where a batch stands that nobody has submitted.
+async fn made(ports: &Ports, batch: &JobId) -> Result<Fate> {
     Ok(match read(ports, batch, Range::From { start: 0, length: HEADER as u64 }).await? {
         None => Fate::Unmade,
         Some((Found::GivenUp, _)) => Fate::GivenUp,
@@ -99,7 +104,11 @@ pub(crate) async fn finish_paced(
     if !pacer.token(ports, until_ms).await {
         return Ok(Paced::NoRoom(None));
     }
-    let finished = match fate(ports, batch).await? {
+    let fate = match find {
+        true => fate(ports, batch).await?,
+        false => made(ports, batch).await?,
+    };
+    let finished = match fate {
         Fate::Made(header) => {
             let known = match find {
                 true => pacer.find(ports, batch.as_str()).await?,

@@ -47,7 +47,7 @@ impl Work<'_> {
         let mut handed = Handed::default();
         let made = self.make_all().await;
         let core = self.core;
-        let until_ms = core.ports.clock.now_ms().saturating_add(core.settings.patience_ms);
+        let until_ms = core.ports.clock.now_ms().saturating_add(core.patience_ms());
         let old = std::mem::take(&mut self.unsent);
         let jobs = made.into_iter().map(|(batch, header, rows, at_ms)| {
             let unsent = Unsent { rows, header: Some(header), orders: Vec::new(), unsent: true };
@@ -102,6 +102,8 @@ impl Work<'_> {
                 handed.later.push((Order { what: Left::Rows(ids), again, unsent }, entries.to_vec()));
             }
         }
+        let untouched = std::mem::take(&mut self.put_off).into_iter();
+        handed.later.extend(untouched.map(|(order, entry)| (order, vec![entry])));
         self.leave(&mut handed).await;
         handed
     }

@@ -30,10 +30,10 @@ pub(crate) const TRIES: u32 = 4;
 const PAUSE_MS: u64 = 100;
 /// Longest delay of a message: what SQS takes.
 const LONGEST_MS: i64 = 900_000;
-/// Longest that anything waits for its turn, in milliseconds: the rate may be another by then.
-const TURN_MS: i64 = 300_000;
-/// How much sooner turns come than today's rate says, so that there is always something to submit.
+/// How much sooner turns come than the rate says, so that there is always something to submit; and the least rate that they
+/// are reckoned with, as a part of the full one, because the rate is lowest just when most is put off.
 const EARLY: f64 = 1.5;
+const LEAST_TURNS: f64 = 0.125;
 /// Waits longer than this, in milliseconds, mean that there are more batches than room.
 const CONGESTED_MS: i64 = 5_000;
 
@@ -124,15 +124,22 @@ impl Pacer {
     /// their turns at today's rate. So they come back one after another and find room, and not all at once.
     pub(crate) fn turn_ms(&self, now_ms: i64, jobs: u32) -> i64 {
         let mut state = self.state();
-        let due_ms = state.due_ms.max(now_ms) + as_ms(f64::from(jobs) / state.rate / EARLY * 1e3);
+        let rate = (state.rate * EARLY).max(self.most * LEAST_TURNS);
+        let due_ms = state.due_ms.max(now_ms) + as_ms(f64::from(jobs) / rate * 1e3);
         // A clock that was set back is no long queue.
-        state.due_ms = due_ms.min(now_ms + TURN_MS);
+        state.due_ms = due_ms.min(now_ms + LONGEST_MS);
         state.due_ms - now_ms
+    }
+
+    /// How many submissions today's rate allows in so many milliseconds, about.
+    pub(crate) fn room(&self, ms: i64) -> usize {
+        let jobs = as_ms(self.state().rate * as_f64(ms.max(0)) / 1e3).max(1);
+        usize::try_from(jobs).unwrap_or(usize::MAX)
     }
 
     /// Whether there are more batches than room, so that larger ones are better than more.
     pub(crate) fn congested(&self, now_ms: i64) -> bool {
-        (CONGESTED_MS..=TURN_MS).contains(&(self.state().due_ms - now_ms))
+        (CONGESTED_MS..=LONGEST_MS).contains(&(self.state().due_ms - now_ms))
     }
 
     /// Takes the compute's word that it was asked too fast.
@@ -342,9 +349,15 @@ mod tests {
         assert_eq!(turns, [2_000, 4_000, 6_000]);
         assert_eq!((pacer.congested(1_000), pacer.congested(3_000)), (true, false));
         assert_eq!(pacer.turn_ms(6_500, 3), 700, "time has passed");
-        assert_eq!(pacer.turn_ms(6_500, u32::MAX), TURN_MS);
-        assert_eq!((pacer.congested(0), pacer.turn_ms(0, 10)), (false, TURN_MS), "a clock that was set back");
+        assert_eq!(pacer.turn_ms(6_500, u32::MAX), LONGEST_MS);
+        assert_eq!(
+            (pacer.congested(0), pacer.turn_ms(0, 10)),
+            (false, LONGEST_MS),
+            "a clock that was set back"
+        );
         assert_eq!(Pacer::new(f64::INFINITY).turn_ms(5, 1_000), 0);
+        assert_eq!((pacer.room(5_000), pacer.room(-1)), (50, 1));
+        assert!(Pacer::new(f64::INFINITY).room(5_000) > 1_000_000);
     }
 
     #[test]

@@ -27,6 +27,8 @@ use crate::work::{End, Work, copy};
 const DELETED: usize = 10;
 /// Calls to the queue at once, when an invocation ends.
 const SETTLED: usize = 16;
+/// How many times longer an invocation waits for room where there are more batches than room.
+const CONGESTED: i64 = 4;
 /// A message delivered more often than this may be what ends invocations: it is dealt with in small company.
 const SUSPECT: u32 = 3;
 
@@ -53,7 +55,8 @@ pub struct SchedulerSettings {
     /// This instance's share of the account's SubmitJob a second (50 on AWS; Batch service quotas, 2026-11). Infinity
     /// where the compute has no such limit.
     pub submits_per_s: f64,
-    /// How long an invocation waits for room to submit in, in milliseconds, before it leaves that to a message.
+    /// How long an invocation waits for room to submit in, in milliseconds, before it leaves that to a message; four
+    /// times as long where there are more batches than room anyway.
     pub patience_ms: i64,
     /// How long an invocation goes on reading and writing down, in milliseconds: what hangs longer is left for another
     /// delivery, and takes nobody with it. `u64::MAX` is without end.
@@ -179,6 +182,12 @@ impl Core {
     /// Where manifests have no bucket, there are no batches.
     pub(crate) fn arrays(&self) -> bool {
         self.settings.arrays && !self.ports.buckets.inputs.is_empty()
+    }
+
+    /// How long to wait for room. Longer where there are more batches than room: what is put off has to be taken again.
+    pub(crate) fn patience_ms(&self) -> i64 {
+        let times = if self.pacer.congested(self.ports.clock.now_ms()) { CONGESTED } else { 1 };
+        self.settings.patience_ms.saturating_mul(times)
     }
 
     pub(crate) fn is_own(&self, object: &ObjectRef) -> bool {

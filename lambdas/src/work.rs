@@ -120,6 +120,10 @@ pub(crate) struct Work<'a> {
     parked: BTreeMap<JobId, Vec<Parked>>,
     pub(crate) plain: Vec<Plain>,
     pub(crate) unsent: BTreeMap<JobId, Unsent>,
+    /// What is left for later untouched, with its entry.
+    pub(crate) put_off: Vec<(Order, usize)>,
+    /// Rows left for later that may still be taken; None before the first.
+    room: Option<usize>,
     strain: u32,
     /// When what has no row yet is left for another delivery; None is never.
     until_ms: Option<i64>,
@@ -140,6 +144,8 @@ impl<'a> Work<'a> {
             parked: BTreeMap::new(),
             plain: Vec::new(),
             unsent: BTreeMap::new(),
+            put_off: Vec::new(),
+            room: None,
             strain: 0,
         }
     }
@@ -172,13 +178,27 @@ impl<'a> Work<'a> {
                 unsent.unsent |= mine;
                 vec![entry]
             }
-            Left::Rows(ids) => ids
-                .into_iter()
-                .map(|id| match self.known.get(&id) {
-                    Some(entry) => *entry,
-                    None => self.enter(id, Some(order.again), mine, Source::Named),
-                })
-                .collect(),
+            Left::Rows(mut ids) => {
+                // Rows that will find no room need not be read to be put off again.
+                let core = self.core;
+                let room = self.room.get_or_insert_with(|| core.pacer.room(core.patience_ms()));
+                let rest = ids.split_off((*room).min(ids.len()));
+                *room -= ids.len();
+                let mut entries: Vec<usize> = ids
+                    .into_iter()
+                    .map(|id| match self.known.get(&id) {
+                        Some(entry) => *entry,
+                        None => self.enter(id, Some(order.again), mine, Source::Named),
+                    })
+                    .collect();
+                if let Some(first) = rest.first() {
+                    let entry = self.add(first.clone(), Some(order.again), mine);
+                    entries.push(entry);
+                    let order = Order { what: Left::Rows(rest), again: order.again, unsent: mine };
+                    self.put_off.push((order, entry));
+                }
+                entries
+            }
         }
     }
 
