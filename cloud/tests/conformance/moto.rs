@@ -4,6 +4,8 @@
 //! - `compute::a_waiting_job_is_stopped`: without Docker a job has SUCCEEDED when it is submitted, and one that is held
 //!   back waits on after TerminateJob.
 //! - `objects::a_line_break_in_a_key`: its router answers 404 to such a key.
+//! - `queue::many_messages_and_receivers`: it looks and hides in two steps without a lock, so that of several receivers at
+//!   once two may be given one message. (So may SQS, rarely; the scheduler's own tests deliver twice on purpose.)
 //! - `queue::a_late_release_is_harmless`: it takes every receipt that a message ever had.
 
 use std::sync::LazyLock;
@@ -33,7 +35,7 @@ crate::cases! {
 
 crate::at_once! {
     queue: a_message_is_delivered_until_it_is_deleted a_late_delete_is_no_error a_release_delays
-        dead_letters_and_back many_messages_and_receivers a_delayed_message_waits;
+        dead_letters_and_back a_delayed_message_waits;
 }
 
 #[tokio::test]
