@@ -5,8 +5,11 @@
     python3 benches/lambda/compare.py target/x86_64-unknown-linux-musl/lambda/bootstrap
 
 Both are driven over Lambda's Runtime API by this script, and each has a MiniStack of its own, whose CPU is not counted
-and which keeps connections open as AWS does. CPU is that of the function's process and its threads, from the kernel's accounts at its end;
-memory is the kernel's high-water mark of what was resident. Start is from the process's start to its first `next`.
+and which keeps connections open as AWS does. Both make the same calls: for an upload alone, one receive that finds
+nothing, one suffix GET, one conditional put of the row, one SubmitJob, and the job's id written into the row by a read
+and a conditional put; for a burst, receives and deletes of ten, a GET and a put each, one manifest, one SubmitJob, one
+mark. CPU is that of the function's process with all its threads, from the kernel's accounts; memory is the kernel's
+high-water mark of what was resident. Start is from the start of the process to its first `next`.
 """
 
 import argparse

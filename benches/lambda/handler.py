@@ -2,7 +2,7 @@
 
 It is written as a careful author would write it: clients made once, a suffix GET and no HEAD, messages drained in
 parallel, a thread pool, conditional writes, arrays with a manifest for a burst. It does less than ours does: nothing
-is found again after a crash, nothing is paced, and the archive's directory is read by Python's own zipfile.
+is found again after a crash, nothing is paced, and an archive is read by Python's own zipfile.
 """
 
 import concurrent.futures

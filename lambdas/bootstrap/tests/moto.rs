@@ -333,38 +333,54 @@ fn the_endpoint_answers_with_ids_and_a_repeated_call_makes_no_second_job() {
 }
 
 #[test]
-fn the_reconciler_finishes_what_a_killed_scheduler_left() {
+fn the_reconciler_submits_a_job_that_a_killed_scheduler_left() {
+    left_by_a_killed_scheduler(1, "submitted");
+}
+
+#[test]
+fn the_reconciler_submits_a_batch_that_a_killed_scheduler_left() {
+    left_by_a_killed_scheduler(4, "batches");
+}
+
+fn left_by_a_killed_scheduler(uploads: usize, counted: &str) {
     let flock = Flock::new(Emulator::moto());
     let gate = Gate::before(&flock.emulator);
-    // The scheduler dies when it wants to submit: the rows are there, the jobs are not.
-    let mut environment = through(&flock, &gate, "scheduler");
-    set(&mut environment, "SHEPARD_LEASE_SECONDS", "1");
-    let lambda = Lambda::start(&environment);
+    let with_grace = |handler| {
+        let mut environment = through(&flock, &gate, handler);
+        set(&mut environment, "SHEPARD_LEASE_SECONDS", "1");
+        set(&mut environment, "SHEPARD_BATCH_GRACE_SECONDS", "1");
+        environment
+    };
+    // The scheduler dies when it wants to submit: the rows are there, the jobs are not. Its messages are lost.
+    let lambda = Lambda::start(&with_grace("scheduler"));
     gate.fail(|request| {
-        if gate::is_submit(request) {
+        gate::is_submit(request).then(|| {
             std::thread::sleep(std::time::Duration::from_secs(600));
-            return Some(gate::too_many_requests());
-        }
-        None
+            gate::too_many_requests()
+        })
     });
-    let key = "one.zip";
-    flock.notify(key, &flock.put(key, &small(&json!({ "n": 1 }))));
+    for n in 0..uploads {
+        let key = format!("{n}.zip");
+        flock.notify(&key, &flock.put(&key, &small(&json!({ "n": n }))));
+    }
     lambda.hand_over(Invocation::new(flock.event().expect("an event")));
     while gate.count(gate::is_submit) == 0 {
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
     drop(lambda);
     gate.heal();
-    assert_eq!((flock.rows().len(), flock.jobs().len()), (1, 0));
-    // What is younger than the lease is somebody's still.
-    std::thread::sleep(std::time::Duration::from_millis(1_500));
-    let mut environment = through(&flock, &gate, "reconciler");
-    set(&mut environment, "SHEPARD_LEASE_SECONDS", "1");
-    let mut reconciler = Lambda::start(&environment);
+    assert_eq!((flock.rows().len(), flock.jobs().len()), (uploads, 0));
+    // What is younger than the grace is somebody's still.
+    std::thread::sleep(std::time::Duration::from_millis(2_500));
+    let mut reconciler = Lambda::start(&with_grace("reconciler"));
+    let first = gate.submissions()[0]["jobName"].clone();
+    let asked = || gate.submissions().iter().filter(|job| job["jobName"] == first).count();
+    let before = asked();
     let done = reconciler.invoke(json!({ "detail-type": "Scheduled Event" })).response();
-    assert_eq!(done["submitted"], json!(1), "{done}\n{}", reconciler.log());
-    assert_eq!(flock.jobs().len(), 1);
-    let again = reconciler.invoke(json!({})).response();
-    assert_eq!(again["submitted"], json!(0), "{again}");
-    assert_eq!(flock.jobs().len(), 1);
+    assert_eq!((&done[counted], &done["whole"]), (&json!(1), &json!(true)), "{done}\n{}", reconciler.log());
+    assert_eq!(asked(), before + 1);
+    // Rows whose array is over without having run them, as moto's are at once, get a job each; the array is not
+    // submitted again.
+    reconciler.invoke(json!({})).response();
+    assert_eq!(asked(), before + 1);
 }
