@@ -94,6 +94,21 @@ fn uploads_without_rows_are_announced_where_that_is_asked_for() {
 }
 
 #[test]
+fn an_upload_that_cannot_be_looked_at_hides_no_other() {
+    let memory = world();
+    let mut lost: Vec<_> = (0..9).map(|n| upload(&memory, &format!("{n}.zip"), 20 * MINUTE)).collect();
+    let plan = Plan::of([]);
+    // Two of three are refused, whichever they are.
+    plan.mostly(Some(("head", Kind::Throttled, 3)));
+    let window = shepard_lambdas::Window { at_most: 99, ..WINDOW };
+    let settings = ReconcileSettings { lost_uploads: Some(window), ..SETTINGS };
+    let done = run(reconcile(&faulty(memory.ports(), &plan), settings)).unwrap();
+    assert_eq!((done.announced.len(), done.troubles.len()), (3, 6), "{done:?}");
+    lost.retain(|id| !done.announced.contains(id));
+    assert_eq!(lost.len(), 6);
+}
+
+#[test]
 fn uploads_without_version_ids_cannot_be_looked_for() {
     let memory = world();
     for n in 0..9 {

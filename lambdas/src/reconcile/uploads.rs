@@ -17,6 +17,8 @@ use crate::event;
 
 /// Objects looked at side by side.
 const ABREAST: usize = 16;
+/// Troubles after which a run gives up: then it is the service, and not this upload or that.
+const TROUBLES: usize = 100;
 
 /// What an object turned out to be.
 enum Found {
@@ -54,13 +56,15 @@ pub(super) async fn announce(
         let found: Vec<_> = stream::iter(work).buffered(ABREAST).collect().await;
         let (mut lost, mut unversioned) = (Vec::new(), false);
         for one in found {
-            match one? {
-                Found::Known => {}
-                Found::Unversioned { bucket } => {
+            match one {
+                Ok(Found::Known) => {}
+                Ok(Found::Unversioned { bucket }) => {
                     run.done.unversioned += 1;
                     unversioned |= bucket;
                 }
-                Found::Lost(id, body) => lost.push((id, body)),
+                Ok(Found::Lost(id, body)) => lost.push((id, body)),
+                // What cannot be read today must not keep the uploads behind it from being found, every time anew.
+                Err(error) => run.done.troubles.push(error),
             }
         }
         let more = lost.len() > left;
@@ -70,6 +74,9 @@ pub(super) async fn announce(
             let (ids, bodies): (Vec<_>, Vec<_>) = lost.into_iter().unzip();
             run.ports.queue.send(&bodies, 0).await?;
             run.done.announced.extend(ids);
+        }
+        if run.done.troubles.len() >= TROUBLES {
+            return Ok(None);
         }
         match page.next {
             // The rest of this page is for the next run.
