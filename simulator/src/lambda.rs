@@ -10,13 +10,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 
 use shepard_cloud::ports::Message;
-use shepard_lambdas::{ReconcileSettings, Scheduler, SchedulerSettings, reconcile};
+use shepard_lambdas::{ReconcileSettings, Scheduler, SchedulerSettings, Window, reconcile};
 
 use crate::site::Site;
 use crate::world::World;
 
 /// How long the reconciliation may take, in seconds: the longest that Lambda allows.
 const RECONCILE_S: u64 = 900;
+
+/// How often it crashes at a call, as a part of the run's rate: it makes hundreds of calls, and has to reach its end
+/// now and then.
+const RECONCILE_CRASHES: f64 = 0.05;
+/// Age at which an upload without a row is taken for lost, in milliseconds.
+const LOST_MS: i64 = 900_000;
 
 /// An instance of the function and what it keeps between invocations.
 struct Instance {
@@ -214,7 +220,7 @@ impl Mapping {
 }
 
 fn instance(world: &Arc<World>, name: &str) -> Instance {
-    let site = Site::instance(world, false);
+    let site = Site::instance(world, 1.0);
     let options = world.state().options.clone();
     let settings = SchedulerSettings {
         concurrency: options.stack.reads,
@@ -262,11 +268,16 @@ pub async fn reconcile_again_and_again(world: Arc<World>) {
 
 /// Runs the reconciliation once. A calm one does not crash.
 pub async fn reconcile_once(world: &Arc<World>, calm: bool) {
-    let site = Site::instance(world, calm);
-    let grace_ms = i64::from(world.state().options.stack.lease_s) * 1_000;
+    let site = Site::instance(world, if calm { 0.0 } else { RECONCILE_CRASHES });
+    let options = world.state().options.clone();
+    let window = Window { older_than_ms: LOST_MS, younger_than_ms: i64::MAX, at_most: 1_000 };
+    let settings = ReconcileSettings {
+        grace_ms: i64::from(options.stack.lease_s) * 1_000,
+        lost_uploads: (options.lost_notification_rate > 0.0).then_some(window),
+        ..ReconcileSettings::default()
+    };
     let work = async {
         let ports = site.ports();
-        let settings = ReconcileSettings { grace_ms, ..ReconcileSettings::default() };
         reconcile(&ports, settings).await
     };
     if survive(world, &site, RECONCILE_S * 1_000_000, work).await.is_none() {

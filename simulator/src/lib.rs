@@ -35,7 +35,7 @@ pub mod world;
 
 use std::sync::Arc;
 
-pub use options::{Options, Planted, Stack};
+pub use options::{Options, Outage, Planted, Stack};
 pub use quotas::Quotas;
 pub use report::Report;
 use world::World;
@@ -96,7 +96,9 @@ async fn conduct(world: Arc<World>, progress: fn(Progress)) {
         world.time.spawn(uploader::run(world.clone(), prefix));
     }
     lambda::Mapping::start(&world);
-    world.time.spawn(lambda::reconcile_again_and_again(world.clone()));
+    if world.state().options.stack.reconcile_s > 0 {
+        world.time.spawn(lambda::reconcile_again_and_again(world.clone()));
+    }
     if finished(&world, progress).await && world.state().options.small() {
         // Once more, when all is done: it must find nothing to spoil.
         lambda::reconcile_once(&world, true).await;
@@ -119,7 +121,7 @@ async fn finished(world: &Arc<World>, progress: fn(Progress)) -> bool {
             if state.measured.is_none() {
                 state.measured = Some(state.calls.clone());
             }
-            if state.working == 0 {
+            if state.working == 0 && state.under_way == 0 {
                 return true;
             }
         }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use fastrand::Rng;
+use shepard_cloud::Kind;
 
 /// How our stack is set up: what its template says, not what AWS allows.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -17,7 +18,7 @@ pub struct Stack {
     pub max_deliveries: u32,
     /// `MaximumConcurrency` of the event source mapping.
     pub concurrency: usize,
-    /// How often the reconciliation runs, in seconds.
+    /// How often the reconciliation runs, in seconds; 0 is never.
     pub reconcile_s: u32,
     /// Uploads read at once in one instance.
     pub reads: usize,
@@ -62,6 +63,19 @@ pub enum Planted {
     TwoRows,
 }
 
+/// A service that answers nothing but an error for a while.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outage {
+    /// Beginning of the names of its operations.
+    pub service: &'static str,
+    /// From this second.
+    pub from_s: u64,
+    /// Until this one.
+    pub to_s: u64,
+    /// The error.
+    pub kind: Kind,
+}
+
 /// A run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Options {
@@ -77,6 +91,12 @@ pub struct Options {
     pub crash_rate: f64,
     /// Chance that the answer of a call is lost after it had its effect.
     pub lost_response_rate: f64,
+    /// Chance that a request arrives seconds after its caller gave up on it or died.
+    pub late_effect_rate: f64,
+    /// Share of the notifications that never come; the reconciliation then looks for lost uploads.
+    pub lost_notification_rate: f64,
+    /// A service that is down for a while.
+    pub outage: Option<Outage>,
     /// Share of the notifications that come twice; None is the quotas file's.
     pub duplicate_rate: Option<f64>,
     /// Share of the notifications that take a minute; None is the quotas file's.
@@ -114,6 +134,9 @@ impl Default for Options {
             seed: 1,
             crash_rate: 0.0,
             lost_response_rate: 0.0,
+            late_effect_rate: 0.0,
+            lost_notification_rate: 0.0,
+            outage: None,
             duplicate_rate: None,
             late_rate: None,
             latency_factor: 1.0,
@@ -142,10 +165,25 @@ impl Options {
         let late_rate = pick(&[0.0, 0.05, 0.3]);
         let quota_factor = pick(&[1.0, 0.1, 0.02, 0.01]);
         let latency_factor = pick(&[0.5, 1.0, 3.0, 20.0]);
+        let late_effect_rate = pick(&[0.0, 0.0, 0.01, 0.05]);
+        let reconcile_s = [0, 0, 60, 300, 900][rng.usize(..5)];
+        let lost = if reconcile_s > 0 { [0.0, 0.0, 0.1][rng.usize(..3)] } else { 0.0 };
+        let outage = (rng.u32(..3) == 0).then(|| {
+            let from_s = rng.u64(..30);
+            let services = ["s3:", "s3:Put", "dynamodb:", "dynamodb:Put", "batch:", "batch:Submit", "sqs:"];
+            Outage {
+                service: services[rng.usize(..services.len())],
+                from_s,
+                to_s: from_s + rng.u64(5..90),
+                kind: [Kind::Throttled, Kind::Offline, Kind::Denied, Kind::Other][rng.usize(..4)],
+            }
+        });
         let stack = Stack {
             concurrency: rng.usize(2..=12),
             memory_mib: [128, 512, 1_769][rng.usize(..3)],
-            reconcile_s: [60, 300, 900][rng.usize(..3)],
+            reconcile_s,
+            // Short leases run out while their owners are still at work.
+            lease_s: [1, 5, 30][rng.usize(..3)],
             // More than a template has: with crashes this often, five deliveries are used up by crashes alone.
             max_deliveries: 1_000,
             ..Stack::default()
@@ -157,6 +195,9 @@ impl Options {
             seed,
             crash_rate,
             lost_response_rate,
+            late_effect_rate,
+            lost_notification_rate: lost,
+            outage,
             duplicate_rate: Some(duplicate_rate),
             late_rate: Some(late_rate),
             latency_factor,

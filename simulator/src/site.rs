@@ -57,12 +57,28 @@ const LIST_JOBS: Api = api("batch:ListJobs", |q| &q.batch_ms);
 const DESCRIBE: Api = api("batch:DescribeJobs", |q| &q.batch_ms);
 const TERMINATE: Api = api("batch:TerminateJob", |q| &q.batch_ms);
 
-/// Where an instance dies in a call.
+/// What becomes of a call.
+struct Fate {
+    out_us: u64,
+    back_us: u64,
+    end: End,
+}
+
+/// How a call ends.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Crash {
-    No,
-    Before,
-    After,
+enum End {
+    /// With an answer.
+    Answer,
+    /// The answer is lost after the effect.
+    Lost,
+    /// The instance dies before the effect.
+    Crash,
+    /// The instance dies after the effect.
+    CrashAfter,
+    /// The instance dies, and the request arrives so much later.
+    LateCrash(u64),
+    /// The caller gives up, and the request arrives so much later.
+    LateError(u64),
 }
 
 /// One running instance.
@@ -77,13 +93,13 @@ pub struct Site {
 }
 
 impl Site {
-    /// An instance of the function. A calm one does not crash.
-    pub fn instance(world: &Arc<World>, calm: bool) -> Arc<Self> {
+    /// An instance of a function that crashes at this part of the run's rate.
+    pub fn instance(world: &Arc<World>, crashes: f64) -> Arc<Self> {
         let state = world.state();
         let share = f64::from(state.options.stack.memory_mib) / state.quotas.lambda_mib_a_vcpu.value;
         // More than one vCPU is of no use to one thread.
         let cpu_us = (state.quotas.lambda_call_cpu_us.value / share.min(1.0)) as u64;
-        let crash_rate = if calm { 0.0 } else { state.options.crash_rate };
+        let crash_rate = state.options.crash_rate * crashes;
         Arc::new(Self {
             world: world.clone(),
             cpu_us,
@@ -134,56 +150,103 @@ impl Site {
         self.world.time.until(done_us).await;
     }
 
-    async fn call<T>(&self, api: Api, mut effect: impl FnMut(&mut State, u64) -> Result<T>) -> Result<T> {
+    /// Makes a call. `effect` owns what it needs: a request whose caller is gone may still arrive.
+    async fn call<T: Send>(
+        &self,
+        api: Api,
+        effect: impl Fn(&mut State, u64) -> Result<T> + Clone + Send + 'static,
+    ) -> Result<T> {
         let mut attempt = 1;
         loop {
             self.work().await;
-            let (out_us, back_us, crash, lost) = {
-                let mut state = self.world.state();
-                *state.calls.entry(api.name).or_default() += 1;
-                let median = (api.median)(&state.quotas).clone();
-                let whole_us = state.spread(&median);
-                let crash = match state.rng.f64() < self.crash_rate {
-                    false => Crash::No,
-                    true if state.rng.bool() => Crash::Before,
-                    true => Crash::After,
-                };
-                let lost = state.rng.f64() < state.options.lost_response_rate;
-                (whole_us / 2, whole_us - whole_us / 2, crash, lost)
-            };
-            if crash == Crash::Before {
-                return self.die().await;
-            }
-            self.world.time.sleep(out_us).await;
-            let result = {
-                let mut state = self.world.state();
-                let result = effect(&mut state, self.world.time.now_us());
-                if matches!(&result, Err(error) if error.kind == Kind::Throttled) {
-                    *state.refused.entry(api.name).or_default() += 1;
+            let fate = self.fate(api);
+            match fate.end {
+                End::Crash => return self.die().await,
+                End::LateCrash(late_us) => {
+                    self.arrive_later(late_us, effect);
+                    return self.die().await;
                 }
-                result
-            };
-            if crash == Crash::After {
-                return self.die().await;
+                _ => {}
             }
-            self.world.time.sleep(back_us).await;
-            let error = match result {
-                Ok(_) if lost => CloudError::new(api.name, "", Kind::Offline).because("the answer was lost"),
-                Err(error) if error.kind == Kind::Throttled => error,
-                other => return other,
+            self.world.time.sleep(fate.out_us).await;
+            let error = if let End::LateError(late_us) = fate.end {
+                self.arrive_later(late_us, effect.clone());
+                CloudError::new(api.name, "", Kind::Offline).because("no answer came in time")
+            } else {
+                let result = {
+                    let mut state = self.world.state();
+                    let now_us = self.world.time.now_us();
+                    let result = match state.outage(api.name, now_us) {
+                        Some(kind) => Err(CloudError::new(api.name, "", kind).because("the service is down")),
+                        None => effect(&mut state, now_us),
+                    };
+                    if matches!(&result, Err(error) if error.kind == Kind::Throttled) {
+                        *state.refused.entry(api.name).or_default() += 1;
+                    }
+                    result
+                };
+                if fate.end == End::CrashAfter {
+                    return self.die().await;
+                }
+                self.world.time.sleep(fate.back_us).await;
+                match result {
+                    Ok(_) if fate.end == End::Lost => {
+                        CloudError::new(api.name, "", Kind::Offline).because("the answer was lost")
+                    }
+                    Err(error) if matches!(error.kind, Kind::Throttled | Kind::Offline) => error,
+                    other => return other,
+                }
             };
             let backoff_us = {
                 let mut state = self.world.state();
                 if !api.again || attempt >= state.quotas.client_attempts.value as u32 {
                     return Err(error);
                 }
-                let base_us =
-                    state.quotas.client_backoff_ms.value * 1e3 * f64::from(1_u32 << (attempt - 1).min(10));
-                (base_us * state.rng.f64()) as u64
+                let doubled = f64::from(1_u32 << (attempt - 1).min(10));
+                (state.quotas.client_backoff_ms.value * 1e3 * doubled * state.rng.f64()) as u64
             };
             attempt += 1;
             self.world.time.sleep(backoff_us).await;
         }
+    }
+
+    /// Counts a call and throws the dice for it.
+    fn fate(&self, api: Api) -> Fate {
+        let mut state = self.world.state();
+        *state.calls.entry(api.name).or_default() += 1;
+        let median = (api.median)(&state.quotas).clone();
+        let whole_us = state.spread(&median);
+        let (lost, late) = (state.options.lost_response_rate, state.options.late_effect_rate);
+        let late_us = 1_000_000 + state.rng.u64(..60_000_000);
+        let arrives_late = state.rng.f64() < late;
+        let end = if state.rng.f64() < self.crash_rate {
+            match (state.rng.bool(), arrives_late) {
+                (true, true) => End::LateCrash(late_us),
+                (true, false) => End::Crash,
+                (false, _) => End::CrashAfter,
+            }
+        } else if arrives_late {
+            End::LateError(late_us)
+        } else if state.rng.f64() < lost {
+            End::Lost
+        } else {
+            End::Answer
+        };
+        Fate { out_us: whole_us / 2, back_us: whole_us - whole_us / 2, end }
+    }
+
+    /// Lets a request arrive whose caller no longer waits for it.
+    fn arrive_later<T>(&self, late_us: u64, effect: impl Fn(&mut State, u64) -> Result<T> + Send + 'static) {
+        let world = self.world.clone();
+        world.state().under_way += 1;
+        self.world.time.spawn(async move {
+            world.time.sleep(late_us).await;
+            let now_us = world.time.now_us();
+            let mut state = world.state();
+            state.under_way -= 1;
+            // Nobody reads the answer.
+            drop(effect(&mut state, now_us));
+        });
     }
 }
 
@@ -198,10 +261,12 @@ fn us(ms: i64) -> u64 {
 #[async_trait]
 impl Objects for Site {
     async fn head(&self, object: &ObjectRef) -> Result<ObjectMeta> {
-        self.call(HEAD, |state, now_us| state.s3.head(now_us, object)).await
+        let object = object.clone();
+        self.call(HEAD, move |state, now_us| state.s3.head(now_us, &object)).await
     }
     async fn get(&self, object: &ObjectRef, range: Range) -> Result<Part> {
-        self.call(GET, |state, now_us| state.s3.get(now_us, object, range)).await
+        let object = object.clone();
+        self.call(GET, move |state, now_us| state.s3.get(now_us, &object, range)).await
     }
     async fn download(&self, _: &ObjectRef, _: &Path) -> Result<u64> {
         none("download")
@@ -210,28 +275,32 @@ impl Objects for Site {
         none("upload")
     }
     async fn put_new(&self, object: &ObjectRef, bytes: &[u8]) -> Result<bool> {
-        self.call(PUT, |state, now_us| state.s3.put_new(now_us, object, bytes)).await
+        let (object, bytes) = (object.clone(), bytes.to_vec());
+        self.call(PUT, move |state, now_us| state.s3.put_new(now_us, &object, &bytes)).await
     }
     async fn list(&self, _: &str, prefix: &str, from: Option<&str>) -> Result<Page<ObjectMeta>> {
-        self.call(LIST, |state, now_us| state.s3.list(now_us, prefix, from)).await
+        let (prefix, from) = (prefix.to_owned(), from.map(str::to_owned));
+        self.call(LIST, move |state, now_us| state.s3.list(now_us, &prefix, from.as_deref())).await
     }
     async fn delete(&self, object: &ObjectRef) -> Result<()> {
-        self.call(DELETE, |state, now_us| state.s3.delete(now_us, object)).await
+        let object = object.clone();
+        self.call(DELETE, move |state, now_us| state.s3.delete(now_us, &object)).await
     }
 }
 
 #[async_trait]
 impl Table for Site {
     async fn put_new(&self, row: &JobRow) -> Result<Put> {
-        self.call(PUT_ITEM, |state, now_us| {
+        let row = row.clone();
+        self.call(PUT_ITEM, move |state, now_us| {
             if state.numbers.get(&row.id) == Some(&3) {
                 match state.options.planted {
                     Some(Planted::LostRow) => return Ok(Put::Created),
-                    Some(Planted::TwoRows) => state.dynamo.insert_twin(row),
+                    Some(Planted::TwoRows) => state.dynamo.insert_twin(&row),
                     _ => {}
                 }
             }
-            let put = state.dynamo.put_new(now_us, row)?;
+            let put = state.dynamo.put_new(now_us, &row)?;
             if row.outcome == Some(Outcome::Rejected) && put == Put::Created {
                 state.rejected(now_us, &row.id);
             }
@@ -240,22 +309,26 @@ impl Table for Site {
         .await
     }
     async fn get(&self, id: &JobId) -> Result<Option<JobRow>> {
-        let found = self.call(GET_ITEM, |state, now_us| state.dynamo.get(now_us, id)).await?;
+        let id = id.clone();
+        let found = self.call(GET_ITEM, move |state, now_us| state.dynamo.get(now_us, &id)).await?;
         Ok(found.map(|(row, _)| row))
     }
     async fn apply(&self, id: &JobId, change: &Transition) -> Result<Applied> {
         loop {
-            let read = self.call(GET_ITEM, |state, now_us| state.dynamo.get(now_us, id)).await?;
+            let id = id.clone();
+            let key = id.clone();
+            let read = self.call(GET_ITEM, move |state, now_us| state.dynamo.get(now_us, &key)).await?;
             let Some((row, revision)) = read else { return Ok(Applied::Missing) };
             let changed = match row.apply(change) {
                 Ok(changed) => changed,
                 Err(refused) => return Ok(Applied::Refused(refused, Box::new(row))),
             };
+            let new = changed.clone();
             let written = self
-                .call(PUT_ITEM, |state, now_us| {
-                    let written = state.dynamo.put_changed(now_us, &changed, revision)?;
-                    if changed.outcome.is_some() && written {
-                        state.rejected(now_us, id);
+                .call(PUT_ITEM, move |state, now_us| {
+                    let written = state.dynamo.put_changed(now_us, &new, revision)?;
+                    if new.outcome.is_some() && written {
+                        state.rejected(now_us, &id);
                     }
                     Ok(written)
                 })
@@ -269,7 +342,8 @@ impl Table for Site {
         none("follow the table")
     }
     async fn scan(&self, from: Option<&str>, limit: usize) -> Result<Page<JobRow>> {
-        self.call(SCAN, |state, now_us| state.dynamo.scan(now_us, from, limit)).await
+        let from = from.map(str::to_owned);
+        self.call(SCAN, move |state, now_us| state.dynamo.scan(now_us, from.as_deref(), limit)).await
     }
 }
 
@@ -277,11 +351,12 @@ impl Table for Site {
 impl Queue for Site {
     async fn send(&self, bodies: &[String], after_ms: i64) -> Result<()> {
         for bodies in bodies.chunks(10) {
-            self.call(SEND, |state, now_us| {
+            let bodies = bodies.to_vec();
+            self.call(SEND, move |state, now_us| {
                 if us(after_ms) > (state.quotas.sqs_delay_s.value * 1e6) as u64 {
                     return Err(CloudError::new("send", "", Kind::Invalid));
                 }
-                for body in bodies {
+                for body in &bodies {
                     state.sqs.push(body.clone(), now_us + us(after_ms));
                 }
                 Ok(())
@@ -291,7 +366,7 @@ impl Queue for Site {
         Ok(())
     }
     async fn receive(&self, max: usize, hide_ms: i64) -> Result<Vec<Message>> {
-        self.call(RECEIVE, |state, now_us| {
+        self.call(RECEIVE, move |state, now_us| {
             let State { sqs, rng, .. } = state;
             let taken = sqs.receive(rng, now_us, max, us(hide_ms), false);
             taken.ok_or_else(|| CloudError::new("receive", "", Kind::Throttled))
@@ -302,6 +377,7 @@ impl Queue for Site {
         let some: Vec<_> = receipts
             .chunks(10)
             .map(|some| {
+                let some = some.to_vec();
                 self.call(REMOVE, move |state, now_us| {
                     some.iter().for_each(|receipt| state.sqs.delete(receipt, now_us));
                     Ok(())
@@ -312,14 +388,15 @@ impl Queue for Site {
         done.into_iter().collect()
     }
     async fn release(&self, receipt: &str, after_ms: i64) -> Result<()> {
-        self.call(RELEASE, |state, now_us| {
-            state.sqs.release(receipt, now_us, us(after_ms));
+        let receipt = receipt.to_owned();
+        self.call(RELEASE, move |state, now_us| {
+            state.sqs.release(&receipt, now_us, us(after_ms));
             Ok(())
         })
         .await
     }
     async fn depth(&self) -> Result<Depth> {
-        self.call(DEPTH, |state, now_us| {
+        self.call(DEPTH, move |state, now_us| {
             let (waiting, in_flight) = state.sqs.depth(now_us);
             let dead = state.sqs.dead.len() as u64;
             Ok(Depth { waiting: waiting as u64, in_flight: in_flight as u64, dead })
@@ -334,23 +411,27 @@ impl Queue for Site {
 #[async_trait]
 impl Compute for Site {
     async fn submit(&self, job: &JobRequest) -> Result<String> {
-        self.call(SUBMIT, |state, now_us| {
+        let job = job.clone();
+        self.call(SUBMIT, move |state, now_us| {
             let median = state.quotas.batch_visible_ms.clone();
             let lag_us = state.spread(&median);
-            let index = state.batch.submit(now_us, job, lag_us)?;
+            let index = state.batch.submit(now_us, &job, lag_us)?;
             state.launched(now_us, index);
             Ok(state.batch.jobs()[index].id.clone())
         })
         .await
     }
     async fn find(&self, name: &str) -> Result<Vec<ComputeJob>> {
-        self.call(LIST_JOBS, |state, now_us| state.batch.find(now_us, name)).await
+        let name = name.to_owned();
+        self.call(LIST_JOBS, move |state, now_us| state.batch.find(now_us, &name)).await
     }
     async fn describe(&self, ids: &[String]) -> Result<Vec<ComputeJob>> {
-        self.call(DESCRIBE, |state, now_us| state.batch.describe(now_us, ids)).await
+        let ids = ids.to_vec();
+        self.call(DESCRIBE, move |state, now_us| state.batch.describe(now_us, &ids)).await
     }
     async fn terminate(&self, id: &str, _: &str) -> Result<()> {
-        self.call(TERMINATE, |state, now_us| state.batch.terminate(now_us, id)).await
+        let id = id.to_owned();
+        self.call(TERMINATE, move |state, now_us| state.batch.terminate(now_us, &id)).await
     }
 }
 

@@ -64,6 +64,11 @@ fn put(state: &mut State, now_us: u64, prefix: u32) -> bool {
     let body = notification(&ObjectMeta { object, size: state.s3.size(content), modified_ms: 0 });
     let twice = state.options.duplicate_rate.unwrap_or(state.quotas.notification_duplicates.value);
     let copies = 1 + u32::from(state.rng.f64() < twice);
+    // What is gone as well, nobody can ever know of.
+    if content != Content::Gone && state.rng.f64() < state.options.lost_notification_rate {
+        state.uploads[number as usize].visible_us = now_us;
+        return true;
+    }
     for _ in 0..copies {
         if state.options.planted == Some(Planted::LostMessage) && number == 0 {
             continue;

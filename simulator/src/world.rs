@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use fastrand::Rng;
 use hashbrown::HashMap;
+use shepard_cloud::Kind;
 use shepard_model::{JobId, ObjectRef};
 
 use crate::batch::Batch;
@@ -77,6 +78,8 @@ pub struct State {
     pub unsettled: u32,
     /// When the last upload was settled.
     pub settled_us: u64,
+    /// Requests whose callers are gone and that have not arrived yet.
+    pub under_way: u32,
     /// Jobs whose workers have not ended.
     pub working: u32,
     /// Jobs whose workers start after the measured part.
@@ -135,6 +138,7 @@ impl World {
                 numbers: HashMap::new(),
                 unsettled: options.uploads,
                 settled_us: 0,
+                under_way: 0,
                 working: 0,
                 deferred: Vec::new(),
                 violations: Vec::new(),
@@ -168,6 +172,14 @@ impl State {
         let sigma = self.quotas.latency_sigma.value;
         let factor = self.options.latency_factor;
         log_normal(&mut self.rng, median.value * factor * 1e3, sigma)
+    }
+
+    /// What a service answers that is down now.
+    pub fn outage(&self, api: &str, now_us: u64) -> Option<Kind> {
+        let outage = self.options.outage.as_ref()?;
+        let now_s = now_us / 1_000_000;
+        (api.starts_with(outage.service) && (outage.from_s..outage.to_s).contains(&now_s))
+            .then_some(outage.kind)
     }
 
     /// How long a notification takes.
