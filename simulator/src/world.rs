@@ -23,6 +23,10 @@ use crate::worker;
 /// Virtual time 0, in milliseconds since the epoch: 2026-11-21 08:00 UTC.
 pub const EPOCH_MS: i64 = 1_795_248_000_000;
 
+/// A notification that takes longer is late, in microseconds: S3 says seconds, and a minute now and then. When such an
+/// upload is submitted says nothing of the scheduler.
+pub const LATE_US: u64 = 30_000_000;
+
 /// A moment, in milliseconds since the epoch.
 pub fn ms(at_us: u64) -> i64 {
     EPOCH_MS + (at_us / 1_000) as i64
@@ -76,8 +80,8 @@ pub struct State {
     pub numbers: HashMap<JobId, u32>,
     /// Uploads that have neither a job nor a rejected row.
     pub unsettled: u32,
-    /// When the last upload was settled.
-    pub settled_us: u64,
+    /// When the last upload was settled that S3 announced in time, and when the last of all.
+    pub settled_us: (u64, u64),
     /// Requests whose callers are gone and that have not arrived yet.
     pub under_way: u32,
     /// Jobs whose workers have not ended.
@@ -137,7 +141,7 @@ impl World {
                 uploads: Vec::new(),
                 numbers: HashMap::new(),
                 unsettled: options.uploads,
-                settled_us: 0,
+                settled_us: (0, 0),
                 under_way: 0,
                 working: 0,
                 deferred: Vec::new(),
@@ -217,20 +221,22 @@ impl State {
         });
     }
 
-    fn settle(&mut self, now_us: u64) {
+    fn settle(&mut self, now_us: u64, number: u32) {
         self.unsettled = self.unsettled.saturating_sub(1);
-        self.settled_us = now_us;
+        self.settled_us.1 = now_us;
+        let upload = &self.uploads[number as usize];
+        if upload.visible_us.saturating_sub(upload.put_us) <= LATE_US {
+            self.settled_us.0 = now_us;
+        }
     }
 
     /// A row was written as rejected.
     pub fn rejected(&mut self, now_us: u64, id: &JobId) {
-        let Some(upload) = self.numbers.get(id).and_then(|number| self.uploads.get_mut(*number as usize))
-        else {
-            return;
-        };
+        let Some(number) = self.numbers.get(id).copied() else { return };
+        let upload = &mut self.uploads[number as usize];
         if !upload.rejected && upload.submitted_us.is_none() {
             upload.rejected = true;
-            self.settle(now_us);
+            self.settle(now_us, number);
         }
     }
 
@@ -253,7 +259,7 @@ impl State {
             if upload.submitted_us.is_none() {
                 upload.submitted_us = Some(now_us);
                 if !upload.rejected {
-                    self.settle(now_us);
+                    self.settle(now_us, number);
                 }
             }
         }

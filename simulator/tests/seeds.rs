@@ -40,7 +40,9 @@ fn planted(planted: Planted) -> String {
         uploads: 400,
         duplicate_rate: Some(0.5),
         lost_response_rate: 0.1,
+        // A leak shows only where the scheduler sends more than there is room for.
         arrays: planted != Planted::LeakingQuota,
+        submit_share: if planted == Planted::LeakingQuota { 0.02 } else { 1.0 },
         planted: Some(planted),
         ..Options::default()
     };
