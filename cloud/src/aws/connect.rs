@@ -2,7 +2,7 @@
 //!
 //! Everything that the SDK reads by itself is left to it: the environment, the profile files, `AWS_ENDPOINT_URL` and
 //! its like for one service. No address of AWS or of an emulator is named here. Nothing is asked of
-//! AWS before the first request; the TLS roots are read then, too.
+//! AWS before the first request. The machine's TLS roots are read here, once, and are most of what it costs.
 
 use std::path::PathBuf;
 use std::time::Duration;
