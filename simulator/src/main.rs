@@ -15,7 +15,7 @@ use shepard_simulator::{Options, Progress, Stack, simulate};
 #[command(name = "simulate", version)]
 struct Arguments {
     /// Uploads
-    #[arg(long, default_value_t = 1_000)]
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
     uploads: u32,
     /// Prefixes of the bucket, each written to as fast as S3 takes it
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000))]
