@@ -227,6 +227,34 @@ struct Dealt {
     pumped: Pumped,
 }
 
+/// What is to be done with an invocation's messages, by receipt.
+#[derive(Default)]
+struct Sorted {
+    /// To be deleted here.
+    done: Vec<String>,
+    /// To be released, with the delay in milliseconds.
+    later: Vec<(String, i64)>,
+    /// Those of the latter that whoever invoked would delete.
+    failed: Vec<String>,
+}
+
+fn sorted(taken: Vec<(bool, Handled)>) -> Sorted {
+    let mut sorted = Sorted::default();
+    for (given, handled) in taken {
+        match handled.verdict {
+            Verdict::Retry { after_ms, .. } => {
+                if given {
+                    sorted.failed.push(handled.receipt.clone());
+                }
+                sorted.later.push((handled.receipt, after_ms));
+            }
+            Verdict::Done | Verdict::Poison(_) if given => {}
+            Verdict::Done | Verdict::Poison(_) => sorted.done.push(handled.receipt),
+        }
+    }
+    sorted
+}
+
 impl Scheduler {
     /// A scheduler over these ports.
     pub fn new(ports: Ports, settings: SchedulerSettings) -> Self {
@@ -253,24 +281,10 @@ impl Scheduler {
             true => Drain::new(core.settings.drain, until_ms),
             false => Drain::none(),
         };
-        let Dealt { taken, mut pumped } = self.deal(first, drain).await;
-        let mut invoked = Invoked::default();
-        let (mut done, mut later) = (Vec::new(), Vec::new());
-        for (given, handled) in taken {
-            match handled.verdict {
-                Verdict::Retry { after_ms, .. } => {
-                    if given {
-                        invoked.failed.push(handled.receipt.clone());
-                    }
-                    later.push((handled.receipt, after_ms));
-                }
-                Verdict::Done | Verdict::Poison(_) if given => {}
-                Verdict::Done | Verdict::Poison(_) => done.push(handled.receipt),
-            }
-        }
+        let Dealt { taken, mut pumped } = self.deal(first, true, drain).await;
+        let Sorted { done, later, failed } = sorted(taken);
         pumped.error = pumped.error.or(self.settle(&done, &later).await.err());
-        invoked.pumped = pumped;
-        invoked
+        Invoked { failed, pumped }
     }
 
     /// Receives at most `max` messages, handles them, deletes those that are done and releases the others.
@@ -282,21 +296,15 @@ impl Scheduler {
         if messages.is_empty() {
             return Ok(Pumped::default());
         }
-        let Dealt { taken, pumped } = self.deal(messages, Drain::none()).await;
-        let (mut done, mut later) = (Vec::new(), Vec::new());
-        for (_, handled) in taken {
-            match handled.verdict {
-                Verdict::Retry { after_ms, .. } => later.push((handled.receipt, after_ms)),
-                Verdict::Done | Verdict::Poison(_) => done.push(handled.receipt),
-            }
-        }
+        let Dealt { taken, pumped } = self.deal(messages, false, Drain::none()).await;
+        let Sorted { done, later, .. } = sorted(taken);
         self.settle(&done, &later).await?;
         Ok(pumped)
     }
 
     /// Deals with messages and leaves them where they are; the answers are in the messages' order.
     pub async fn handle(&self, messages: Vec<Message>) -> Vec<Handled> {
-        self.deal(messages, Drain::none()).await.taken.into_iter().map(|(_, handled)| handled).collect()
+        self.deal(messages, true, Drain::none()).await.taken.into_iter().map(|(_, handled)| handled).collect()
     }
 
     /// Writes rows that came by API and submits them; what became of each, in order.
@@ -311,9 +319,11 @@ impl Scheduler {
         work.ends()
     }
 
-    async fn deal(&self, first: Vec<Message>, drain: Drain) -> Dealt {
+    /// `given` says that whoever invoked deletes the first ones.
+    async fn deal(&self, first: Vec<Message>, given: bool, drain: Drain) -> Dealt {
         let mut work = Work::new(&self.core);
-        let mut taken: Vec<Taken> = first.into_iter().map(|message| take(&mut work, message, true)).collect();
+        let mut taken: Vec<Taken> =
+            first.into_iter().map(|message| take(&mut work, message, given)).collect();
         let more = |work: &mut Work<'_>, messages: Vec<Message>| {
             taken.extend(messages.into_iter().map(|message| take(work, message, false)));
         };
