@@ -38,6 +38,11 @@ const NEVER: &[(&str, &[&str])] = &[
         "worker/src",
         &["ratatui", "crossterm", "rusqlite", "aws_sdk", "shepard_cloud::local", "SystemTime::now"],
     ),
+    ("engine/src", &["ratatui", "crossterm", "rusqlite", "aws_", "shepard_", "SystemTime::now"]),
+    (
+        "worker/container/src",
+        &["ratatui", "crossterm", "rusqlite", "aws_", "bollard", "shepard_cloud::local", "SystemTime::now"],
+    ),
     (
         "src/app",
         &["tokio", "shepard_cloud", "ratatui", "crossterm", "std::fs", "SystemTime", "Instant::now", "aws_"],
@@ -55,6 +60,8 @@ const ONLY: &[(&str, &[&str])] = &[
     ("aws_sdk_", &["cloud/src/aws"]),
     ("aws_smithy_", &["cloud/src/aws"]),
     ("aws_config", &["cloud/src/aws"]),
+    ("bollard", &["engine/src"]),
+    ("oci_client", &["cloud/src/registry"]),
     ("rusqlite", &["cloud/src/local"]),
     ("SystemTime::now", &["cloud/src/ports.rs"]),
     ("process::exit(", &[]),
@@ -182,10 +189,12 @@ fn all_sources() -> Vec<(PathBuf, String)> {
         "src",
         "model/src",
         "cloud/src",
+        "engine/src",
         "lambdas/src",
         "lambdas/bootstrap/src",
         "simulator/src",
         "worker/src",
+        "worker/container/src",
         "xtask/src",
     ]
     .into_iter()

@@ -9,6 +9,7 @@
 //! | [`id`] | the deterministic job id |
 //! | [`value`] | one variable of the user, with its digits kept |
 //! | [`inputs`] | decoding and checking `inputs.txt` |
+//! | [`isolation`] | what a payload in a container is granted beyond it |
 //! | [`keywords`] | the reserved and the special names |
 //! | [`shape`] | what a job asks of the compute, from its `SHEPARD_…` variables |
 //! | [`manifest`] | which row each child of an array job runs |
@@ -20,6 +21,7 @@
 
 pub mod id;
 pub mod inputs;
+pub mod isolation;
 pub mod keywords;
 pub mod log;
 pub mod manifest;
@@ -32,6 +34,7 @@ pub mod value;
 
 pub use id::{JobId, ObjectRef};
 pub use inputs::{Inputs, InputsError};
+pub use isolation::{Isolation, IsolationError};
 pub use log::{LogLine, LogSource};
 pub use manifest::BatchRef;
 pub use row::{Attempt, JobRow, JobSummary, Note};

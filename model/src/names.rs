@@ -85,6 +85,39 @@ pub fn submitted_key(batch: &JobId) -> String {
     format!("{OWN_PREFIX}submitted/{batch}")
 }
 
+/// Key of what an interrupted run left for its next attempt, in the inputs bucket: a zip of its checkpoint folder.
+pub fn checkpoint_key(id: &JobId, run: u32) -> String {
+    format!("{OWN_PREFIX}checkpoints/{id}-{run}.zip")
+}
+
+/// Names that images, containers and their registries see.
+pub mod container {
+    /// Image that the nested form's `/payload.tar` holds; the original loaded and ran it by this name.
+    pub const NESTED_IMAGE: &str = "payload_image:latest";
+    /// In a flock's image: a saved image, the nested form.
+    pub const NESTED_FILE: &str = "/payload.tar";
+    /// In a flock's image: JSON that says which payload it runs. Absent in the images of the old program.
+    pub const PAYLOAD_FILE: &str = "/payload.json";
+    /// In a flock's image: the worker.
+    pub const WORKER_FILE: &str = "/worker";
+    /// Label of every payload container: the job's id.
+    pub const LABEL_JOB: &str = "shepard.job";
+    /// Label of every payload container: whose it is. The id of the worker's own container, or the folder of a local
+    /// flock. What an owner that is gone left may be removed.
+    pub const LABEL_OWNER: &str = "shepard.owner";
+    /// Label of an image: the command, a JSON array of words, that saves a payload's state when it has to stop.
+    pub const LABEL_CHECKPOINT: &str = "shepard.checkpoint";
+    /// Label of a flock's image: the release it is.
+    pub const LABEL_RELEASE: &str = "shepard.release";
+    /// Label of a flock's image: the payload image by digest, or `nested`.
+    pub const LABEL_PAYLOAD: &str = "shepard.payload";
+    /// In a quick-deploy folder: what saves a payload's state when it has to stop; run with `sh` in that folder.
+    pub const CHECKPOINT_SCRIPT: &str = "checkpoint.sh";
+    /// Memory filesystem of the host that the worker's container has at the same path, for secrets. A job definition of
+    /// an old stack has it not.
+    pub const MEMORY_DIR: &str = "/run/shepard";
+}
+
 /// Environment of the worker, names exactly as the original job definition spells them.
 pub mod worker_env {
     /// Job id; key of the row.
@@ -121,6 +154,18 @@ pub mod worker_env {
     pub const MANIFEST: &str = "SHEPARD_MANIFEST";
     /// Ours: rows of the manifest that one container runs. Absent means 1.
     pub const PACK: &str = "SHEPARD_PACK";
+    /// Ours: `True` gives the payload every privilege, as the original always did. Absent means `False`.
+    pub const PRIVILEGED: &str = "SHEPARD_PRIVILEGED";
+    /// Ours: devices of the host that the payload gets, as paths with commas between them.
+    pub const DEVICES: &str = "SHEPARD_DEVICES";
+    /// Ours: MiB of the payload's `/dev/shm`. Absent means the engine's 64.
+    pub const SHM_MIB: &str = "SHEPARD_SHM_MIB";
+    /// Ours: `True` puts the payload into the host's network, from where the instance's metadata can be read.
+    pub const HOST_NETWORK: &str = "SHEPARD_HOST_NETWORK";
+    /// ECS's own: the GPUs that it pinned to this job, as UUIDs with commas between them.
+    pub const PINNED_GPUS: &str = "NVIDIA_VISIBLE_DEVICES";
+    /// The payload's: folder whose content outlives an interruption. The next attempt finds it as it was.
+    pub const CHECKPOINT: &str = "SHEPARD_CHECKPOINT";
     /// Batch's own: which child of an array this is, from 0. Absent means 0.
     pub const ARRAY_INDEX: &str = "AWS_BATCH_JOB_ARRAY_INDEX";
     /// Batch's own: its id of the job; of an array's child, `<array>:<index>`.

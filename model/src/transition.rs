@@ -76,6 +76,8 @@ pub enum Transition {
         stage: Stage,
         /// The new `JOB_STATUS`, where the contract has one for the stage.
         status: Option<String>,
+        /// What a person would want beside it, such as the image that a payload runs in.
+        detail: Option<String>,
         /// When.
         at_ms: i64,
     },
@@ -190,12 +192,12 @@ impl JobRow {
                 self.lease_until_ms = *lease_until_ms;
                 Ok(())
             }
-            Transition::Reached { fence, stage, status, at_ms } => {
+            Transition::Reached { fence, stage, status, detail, at_ms } => {
                 self.held_by(fence)?;
                 if let Some(status) = status {
                     self.status.clone_from(status);
                 }
-                self.note(*stage, *at_ms, None);
+                self.note(*stage, *at_ms, detail.clone());
                 Ok(())
             }
             Transition::Finished { fence, outcome, reason, exit_code, results, at_ms } => {

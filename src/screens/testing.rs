@@ -280,15 +280,29 @@ pub(crate) fn claimed(row: &JobRow, attempt: u32, at_ms: i64) -> JobRow {
 pub(crate) fn running(key: &str) -> JobRow {
     let row = claimed(&scheduled(key), 1, NOW - 300_000);
     [(Stage::Fetching, 299_500), (Stage::Payload, 290_000)].iter().fold(row, |row, (stage, ago)| {
-        then(&row, &Transition::Reached { fence: fence(1), stage: *stage, status: None, at_ms: NOW - ago })
+        then(
+            &row,
+            &Transition::Reached {
+                fence: fence(1),
+                stage: *stage,
+                status: None,
+                detail: None,
+                at_ms: NOW - ago,
+            },
+        )
     })
 }
 
 /// A job that has ended after it ran.
 pub(crate) fn finished(key: &str, outcome: Outcome) -> JobRow {
     let row = running(key);
-    let pushing =
-        Transition::Reached { fence: fence(1), stage: Stage::Pushing, status: None, at_ms: NOW - 70_000 };
+    let pushing = Transition::Reached {
+        fence: fence(1),
+        stage: Stage::Pushing,
+        status: None,
+        detail: None,
+        at_ms: NOW - 70_000,
+    };
     let row = then(&row, &pushing);
     let (reason, exit_code, bucket) = match outcome {
         Outcome::Succeeded => (None, 0, "outputs"),

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use async_trait::async_trait;
 use shepard_cloud::ports::LogSource;
-use shepard_model::JobId;
+use shepard_model::names::Filesystem;
+use shepard_model::{JobId, Shape};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -24,6 +25,8 @@ pub struct Line {
 pub struct PayloadSpec {
     /// Job id; a container's name.
     pub id: JobId,
+    /// What the job asks for. A compute that grants it by itself has done so already.
+    pub shape: Shape,
     /// The contract's variables, in its order; no name appears twice. Whatever else the payload finds in its
     /// environment is for the [`Payload`] to decide.
     pub environment: Vec<(String, String)>,
@@ -33,6 +36,9 @@ pub struct PayloadSpec {
     pub input: PathBuf,
     /// Folder that holds the quick-deploy `run.sh`, where one was asked for: the folder to run it in.
     pub quick_deploy: Option<PathBuf>,
+    /// Folder with the secrets, outside the job's directories and in memory; the payload is to find it at
+    /// `<root input>/secrets`, as [`secrets_seen`](Self::secrets_seen) says. None where they lie there already.
+    pub secrets: Option<PathBuf>,
     /// Open-files limit.
     pub ulimit_nofile: Option<u64>,
     /// The payload may talk to the Docker daemon.
@@ -40,6 +46,16 @@ pub struct PayloadSpec {
     /// Seconds that it may run, where the job says so. A compute's own limit is one for a whole container, which
     /// may have the payloads of other jobs to run as well.
     pub timeout_s: Option<u64>,
+}
+
+impl PayloadSpec {
+    /// Where the payload looks for its secrets: the contract's place, on the root filesystem.
+    pub fn secrets_seen(&self) -> Option<PathBuf> {
+        self.dirs
+            .iter()
+            .find(|dirs| dirs.filesystem == Filesystem::Root)
+            .map(|dirs| dirs.input.join("secrets"))
+    }
 }
 
 impl std::fmt::Debug for PayloadSpec {
@@ -61,6 +77,8 @@ pub enum Cause {
     Stopped,
     /// It ran longer than it may; the limit in seconds.
     TimedOut(u64),
+    /// It asked for more memory than it may have; the limit in MiB, where there is one of its own.
+    OutOfMemory(Option<u64>),
 }
 
 /// How a payload ended.
@@ -84,6 +102,12 @@ pub enum PayloadError {
     /// A file, but no program.
     #[error("the command {0} cannot be executed: {1}")]
     NotExecutable(String, String),
+    /// What runs containers could not, and could not on another attempt either. A sentence with what to do.
+    #[error("{0}")]
+    Refused(String),
+    /// It could not be run here and now, for a reason that may be gone at another attempt. A sentence.
+    #[error("{0}")]
+    Passing(String),
     /// Anything else the system had to say.
     #[error("the payload could not be {doing}: {source}")]
     Io {
@@ -97,6 +121,9 @@ pub enum PayloadError {
 /// Something that can run the user's code.
 #[async_trait]
 pub trait Payload: Send + Sync {
+    /// How it runs the code, for the log and the row: `as a process of this machine`.
+    fn way(&self) -> String;
+
     /// Runs it to its end and sends its lines as they come. When this returns, by itself or because the future
     /// was dropped, nothing of the payload runs any more.
     ///

@@ -179,6 +179,10 @@ impl ProcessPayload {
 
 #[async_trait]
 impl Payload for ProcessPayload {
+    fn way(&self) -> String {
+        "as a process of this machine, not isolated from it".to_owned()
+    }
+
     async fn run(
         &self,
         spec: &PayloadSpec,

@@ -118,9 +118,9 @@ impl<'a> Hold<'a> {
     }
 
     /// Says that a stage is reached. An error is logged and no more: a stale status is better than a lost result.
-    pub async fn reached(&self, stage: Stage, status: Option<String>) {
+    pub async fn reached(&self, stage: Stage, status: Option<String>, detail: Option<String>) {
         let at_ms = self.ports.clock.now_ms();
-        let change = Transition::Reached { fence: self.fence.clone(), stage, status, at_ms };
+        let change = Transition::Reached { fence: self.fence.clone(), stage, status, detail, at_ms };
         match self.apply(&change, Patience::Ordinary).await {
             Ok(applied) => self.look_at(&applied),
             Err(error) => {

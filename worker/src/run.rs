@@ -17,7 +17,7 @@ use crate::fetch::{self, Trouble};
 use crate::job::Job;
 use crate::log::Log;
 use crate::outputs;
-use crate::payload::{Cause, Exited, Payload, PayloadSpec};
+use crate::payload::{Cause, Exited, Payload, PayloadError, PayloadSpec};
 use crate::place::{self, Dirs, Place};
 use crate::process::host_name;
 use crate::row::{End, Ending, Hold, LEASE_MS, Loss, Patience, patiently};
@@ -44,6 +44,8 @@ pub enum Exit {
     NoRow,
     /// The worker was told to stop; the row waits for another attempt.
     Interrupted,
+    /// The payload could not be run here and now; the row waits for another attempt.
+    Postponed,
     /// The table could not be reached, so that the row says less than happened. Its lease runs out.
     Unwritten,
 }
@@ -61,6 +63,7 @@ impl Exit {
             Self::NoRow => 5,
             Self::Unwritten => 74,
             Self::Interrupted => 75,
+            Self::Postponed => 77,
         }
     }
 }
@@ -180,6 +183,8 @@ enum Broken {
     Halted(Option<i32>),
     /// Something failed.
     Failed { reason: String, exit_code: Option<i32>, payload: bool },
+    /// The payload could not be run here and now.
+    Postponed(String),
 }
 
 impl From<Trouble> for Broken {
@@ -205,7 +210,8 @@ impl Attempt<'_> {
         match self.work(payload).await {
             Ok(results) => self.succeeded(results).await,
             Err(Broken::Halted(exit_code)) => self.halted(exit_code).await,
-            Err(Broken::Failed { .. }) if self.hold.loss().is_some() => self.halted(None).await,
+            Err(_) if self.hold.loss().is_some() => self.halted(None).await,
+            Err(Broken::Postponed(reason)) => self.postponed(&reason).await,
             Err(Broken::Failed { reason, exit_code, payload }) => {
                 self.failed(reason, exit_code, payload).await
             }
@@ -223,12 +229,13 @@ impl Attempt<'_> {
             .flatten()
             .map_err(|error| Trouble::io("making the job's directories", &error))?;
 
-        self.hold.reached(Stage::Fetching, None).await;
+        self.hold.reached(Stage::Fetching, None, None).await;
         let folder = self.or_halt(self.fetch()).await??;
 
         let status = status::calling(self.row.start_time_s.unwrap_or_default() * 1000);
-        self.hold.reached(Stage::Payload, Some(status.clone())).await;
+        self.hold.reached(Stage::Payload, Some(status.clone()), Some(payload.way())).await;
         self.or_halt(std::future::ready(())).await?;
+        self.log.say(format!("the payload runs {}", payload.way())).await;
         let (exited, last_words) = self.payload(payload, folder, &status).await?;
         self.log.say(format!("the payload ended with exit code {}", exited.code)).await;
         match exited.cause {
@@ -245,6 +252,7 @@ impl Attempt<'_> {
             Broken::Failed { reason, payload, .. } => {
                 Broken::Failed { reason, exit_code: Some(exited.code), payload }
             }
+            postponed @ Broken::Postponed(_) => postponed,
         })
     }
 
@@ -292,6 +300,8 @@ impl Attempt<'_> {
             .map_err(|error| Trouble(error.to_string()))?;
         let spec = PayloadSpec {
             id: self.row.id.clone(),
+            shape: self.row.shape(),
+            secrets: None,
             environment: environment::of(self.row, self.job, &self.ports.buckets, self.dirs, status),
             dirs: self.dirs.to_vec(),
             input: home.input.clone(),
@@ -308,16 +318,15 @@ impl Attempt<'_> {
             outcome
         };
         let (outcome, last_words) = tokio::join!(running, self.log.pump(receiver, &done));
-        let exited = outcome.map_err(|error| Broken::Failed {
-            reason: error.to_string(),
-            exit_code: None,
-            payload: true,
+        let exited = outcome.map_err(|error| match error {
+            PayloadError::Passing(reason) => Broken::Postponed(reason),
+            error => Broken::Failed { reason: error.to_string(), exit_code: None, payload: true },
         })?;
         Ok((exited, last_words))
     }
 
     async fn push(&self) -> Result<Vec<ObjectRef>, Broken> {
-        self.hold.reached(Stage::Pushing, Some(status::PUSHING.to_owned())).await;
+        self.hold.reached(Stage::Pushing, Some(status::PUSHING.to_owned()), None).await;
         let zips = self.or_halt(outputs::zip_all(self.ports, self.row, self.dirs, self.log)).await??;
         match self.or_halt(outputs::upload_all(self.ports, &zips)).await {
             Ok(put) => {
@@ -336,7 +345,7 @@ impl Attempt<'_> {
 
     /// The results are up: from here on nothing but the loss of the row can turn the success.
     async fn succeeded(&self, results: Vec<ObjectRef>) -> Exit {
-        self.hold.reached(Stage::Cleaning, Some(status::CLEANING.to_owned())).await;
+        self.hold.reached(Stage::Cleaning, Some(status::CLEANING.to_owned()), None).await;
         self.clean().await;
         let end =
             End { outcome: Outcome::Succeeded, reason: None, exit_code: Some(0), results: results.clone() };
@@ -359,7 +368,7 @@ impl Attempt<'_> {
 
     async fn failed(&self, reason: String, exit_code: Option<i32>, payload: bool) -> Exit {
         self.log.say(format!("the job has failed: {reason}")).await;
-        self.hold.reached(Stage::Pushing, Some(status::FAILED_PUSHING.to_owned())).await;
+        self.hold.reached(Stage::Pushing, Some(status::FAILED_PUSHING.to_owned()), None).await;
         let left = outputs::failure(self.ports, self.row, self.dirs, self.log);
         let results = match self.or_halt(left).await {
             Ok(Ok(left)) => left.into_iter().collect(),
@@ -370,7 +379,7 @@ impl Attempt<'_> {
             // No time for artefacts; the row is what matters.
             Err(_) => Vec::new(),
         };
-        self.hold.reached(Stage::Cleaning, Some(status::FAILED_CLEANING.to_owned())).await;
+        self.hold.reached(Stage::Cleaning, Some(status::FAILED_CLEANING.to_owned()), None).await;
         self.clean().await;
         let end = End { outcome: Outcome::Failed, reason: Some(reason), exit_code, results };
         match self.hold.finish(end).await {
@@ -417,6 +426,18 @@ impl Attempt<'_> {
         }
     }
 
+    /// The payload did not run, and may at another attempt: the row goes back with the reason.
+    async fn postponed(&self, reason: &str) -> Exit {
+        self.log.say(format!("{reason}; the job waits for another attempt")).await;
+        self.clean().await;
+        match self.hold.give_back(reason).await {
+            Ending::Written(row) if row.outcome == Some(Outcome::Cancelled) => Exit::Cancelled,
+            Ending::Written(_) => Exit::Postponed,
+            Ending::Lost(loss) => lost(loss),
+            Ending::Unwritten(error) => unreachable_table(&error),
+        }
+    }
+
     /// Removes the directories, as far as that is possible: what is left is said and changes nothing.
     async fn clean(&self) {
         for dirs in self.dirs {
@@ -450,6 +471,12 @@ fn reason(exited: Exited, last_words: Option<&str>) -> String {
     let what = match exited {
         Exited { cause: Cause::TimedOut(limit), .. } => {
             format!("the payload ran longer than the {limit} s it may and was stopped")
+        }
+        Exited { cause: Cause::OutOfMemory(Some(limit)), .. } => {
+            format!("the payload was killed: it needed more than the {limit} MiB of memory it may have")
+        }
+        Exited { cause: Cause::OutOfMemory(None), .. } => {
+            "the payload was killed: the host had no memory left for it".to_owned()
         }
         Exited { code: 137, .. } => {
             "the payload was killed (exit code 137): most likely it ran out of memory".to_owned()
@@ -489,7 +516,7 @@ mod tests {
     #[test]
     fn codes_from_70_on_ask_for_another_attempt() {
         assert_eq!((Exit::Succeeded.code(), Exit::AlreadyDone.code(), Exit::PayloadFailed.code()), (0, 0, 1));
-        for again in [Exit::Interrupted, Exit::Unwritten] {
+        for again in [Exit::Interrupted, Exit::Unwritten, Exit::Postponed] {
             assert!(again.code() >= 70);
         }
         for last in [Exit::Failed, Exit::Cancelled, Exit::NotMine, Exit::NoRow] {

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use common::{Hurried, alive, payload, until};
 use rustix::fs::{FlockOperation, flock};
 use shepard_cloud::ports::{Clock, LogSource};
-use shepard_model::JobId;
+use shepard_model::{JobId, Shape};
 use shepard_worker::payload::Cause;
 use shepard_worker::{Exited, Line, Payload as _, PayloadError, PayloadSpec, ProcessPayload};
 use tokio::sync::mpsc;
@@ -20,6 +20,8 @@ use tokio_util::sync::CancellationToken;
 fn spec(dir: &Path) -> PayloadSpec {
     PayloadSpec {
         id: JobId::parse("u").unwrap(),
+        shape: Shape::default(),
+        secrets: None,
         environment: vec![("ROOT_OUTPUT_NAME".into(), dir.join("output").display().to_string())],
         dirs: vec![],
         input: dir.to_path_buf(),

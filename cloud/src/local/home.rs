@@ -9,7 +9,7 @@ use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use shepard_model::JobId;
+use shepard_model::{Isolation, JobId};
 
 use crate::error::{CloudError, Kind, Result};
 use crate::ports::Buckets;
@@ -310,6 +310,11 @@ pub struct Settings {
     pub name: String,
     /// What a job runs, program first; None where the code comes by quick deploy.
     pub command: Option<Vec<String>>,
+    /// Image that payloads run in, as the engine of this machine names it; None where they are processes of the
+    /// machine itself. With an image and no command its own entry point runs.
+    pub image: Option<String>,
+    /// What payloads in containers are granted beyond them.
+    pub isolation: Isolation,
     /// Folder of the quick-deploy bucket that jobs run which name none.
     pub quick_deploy: Option<String>,
     /// How many jobs run at once; at least 1.
@@ -329,6 +334,8 @@ impl Default for Settings {
         Self {
             name: String::new(),
             command: None,
+            image: None,
+            isolation: Isolation::default(),
             quick_deploy: None,
             max_jobs: std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(1)),
             attempts: 3,
@@ -357,6 +364,8 @@ impl Settings {
             "timeout_s must be at least 1; leave it out for no limit"
         } else if self.command.as_ref().is_some_and(|argv| argv.first().is_none_or(String::is_empty)) {
             "the command must name a program"
+        } else if self.image.as_ref().is_some_and(String::is_empty) {
+            "the image must have a name; leave it out to run processes of this machine"
         } else {
             return Ok(());
         };

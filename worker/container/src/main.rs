@@ -1,0 +1,3 @@
+//! The worker program of a flock's image.
+
+fn main() {}
