@@ -18,14 +18,17 @@
 //! | [`archive`] | a directory into a zip, whatever lies in it |
 //! | [`outputs`] | zips to the outputs and errors buckets |
 //! | [`row`] | the row's changes, with bounded retries, and the heartbeat |
-//! | [`run`](mod@run) | the sequence, and what the process exits with |
+//! | [`run`](mod@run) | claiming the row, and everything from there to its end (`attempt`, `ending`), and what the process exits with |
 //!
 //! Nothing here imports an adapter, asks for the time but through the clock port, passes a string to a shell,
 //! or writes a secret or a user's variable to a log.
 
 pub mod archive;
 pub mod assignment;
+mod attempt;
+mod ending;
 pub mod environment;
+mod exit;
 pub mod fetch;
 pub mod job;
 pub mod log;
