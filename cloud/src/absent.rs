@@ -8,7 +8,7 @@ use shepard_model::LogLine;
 
 use crate::error::{CloudError, Kind, Result};
 use crate::ports::{
-    Compute, ComputeJob, Depth, JobRequest, LogFrom, LogPage, Logs, Message, Queue, Secret, Secrets,
+    Compute, ComputeJob, Depth, JobRequest, LogFrom, LogPage, Logs, Message, Queue, Secret, Secrets, Written,
 };
 
 /// Stands where a port would be. Every call answers `Invalid`.
@@ -71,5 +71,8 @@ impl Logs for Absent {
 impl Secrets for Absent {
     async fn read(&self) -> Result<Vec<Secret>> {
         absent("read the secrets")
+    }
+    async fn write(&self, _: &[Secret]) -> Result<Written> {
+        absent("replace the secrets")
     }
 }

@@ -264,8 +264,20 @@ pub trait Logs: Send + Sync {
 /// The flock's secrets.
 #[async_trait]
 pub trait Secrets: Send + Sync {
-    /// Names and contents. Neither may be logged; the type prints nothing.
+    /// Names and contents, by name. No content may be logged; the type prints none.
     async fn read(&self) -> Result<Vec<Secret>>;
+    /// Replaces all of them: what is not given is gone. All or nothing, also for whoever reads meanwhile. `Invalid`
+    /// for a name that no file can have and for one that comes twice.
+    async fn write(&self, secrets: &[Secret]) -> Result<Written>;
+}
+
+/// What a flock's secrets were replaced by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// Where they are kept: an ARN, a folder.
+    pub store: String,
+    /// The version that they are now, as the store names it. It says nothing of their contents.
+    pub version: String,
 }
 
 /// One secret. Its `Debug` shows the name alone.

@@ -13,6 +13,7 @@ use futures_util::{StreamExt, stream};
 use shepard_cloud::ports::{
     Applied, Buckets, Changes, Clock, Compute, ComputeJob, Cursor, Depth, JobRequest, LogFrom, LogPage, Logs,
     Message, ObjectMeta, Objects, Page, Part, Put, Queue, Range, Secret, Secrets, Table,
+    Written,
 };
 use shepard_cloud::{CloudError, Kind, Ports, Result};
 use shepard_model::{JobId, JobRow, LogLine, ObjectRef, Outcome, Transition};
@@ -449,6 +450,9 @@ impl Logs for Site {
 impl Secrets for Site {
     async fn read(&self) -> Result<Vec<Secret>> {
         none("read the secrets")
+    }
+    async fn write(&self, _: &[Secret]) -> Result<Written> {
+        none("replace the secrets")
     }
 }
 

@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use shepard_cloud::ports::{
     Applied, Buckets, Changes, Clock, Compute, ComputeJob, ComputeState, Cursor, Depth, JobRequest, LogFrom,
     LogPage, Logs, Message, ObjectMeta, Objects, Page, Part, Put, Queue, Range, Secret, Secrets, Table,
+    Written,
 };
 use shepard_cloud::{CloudError, Kind, Ports, Result};
 use shepard_model::log::LogLine;
@@ -302,6 +303,9 @@ impl Logs for Memory {
 impl Secrets for Memory {
     async fn read(&self) -> Result<Vec<Secret>> {
         no("read secrets", "", Kind::Other)
+    }
+    async fn write(&self, _: &[Secret]) -> Result<Written> {
+        no("replace secrets", "", Kind::Other)
     }
 }
 

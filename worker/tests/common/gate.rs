@@ -145,4 +145,7 @@ impl Secrets for Gated {
     async fn read(&self) -> Result<Vec<Secret>> {
         self.gate.pass(self.inner.secrets.read()).await
     }
+    async fn write(&self, secrets: &[Secret]) -> Result<Written> {
+        self.gate.pass(self.inner.secrets.write(secrets)).await
+    }
 }

@@ -192,6 +192,9 @@ impl Secrets for Memory {
     async fn read(&self) -> Result<Vec<Secret>> {
         Ok(self.secrets.lock().unwrap().clone())
     }
+    async fn write(&self, _: &[Secret]) -> Result<Written> {
+        Err(unused())
+    }
 }
 
 #[async_trait]
