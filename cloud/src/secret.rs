@@ -9,6 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
+use crate::error::{CloudError, Kind};
 use crate::ports::Secret;
 
 /// Longest text that Secrets Manager keeps for one secret, in bytes (its quotas, 2026-11).
@@ -32,6 +33,16 @@ pub enum Malformed {
     /// A content that is text, but not base64: its name.
     #[error("the content of {0:?} is not base64")]
     NoBase64(String),
+}
+
+impl Malformed {
+    /// The error of a store with such a text, in words for a person who can mend it.
+    pub fn of(&self, store: &str) -> CloudError {
+        let help = format!(
+            "it is not the JSON that Shepard writes: {self}; push it again with `shepard secrets push`"
+        );
+        CloudError::new("read the secret", store, Kind::Invalid).because(help)
+    }
 }
 
 /// A name that no file can have, or that two secrets have.

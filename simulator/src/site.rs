@@ -12,8 +12,7 @@ use async_trait::async_trait;
 use futures_util::{StreamExt, stream};
 use shepard_cloud::ports::{
     Applied, Buckets, Changes, Clock, Compute, ComputeJob, Cursor, Depth, JobRequest, LogFrom, LogPage, Logs,
-    Message, ObjectMeta, Objects, Page, Part, Put, Queue, Range, Secret, Secrets, Table,
-    Written,
+    Message, ObjectMeta, Objects, Page, Part, Put, Queue, Range, Secret, Secrets, Table, Written,
 };
 use shepard_cloud::{CloudError, Kind, Ports, Result};
 use shepard_model::{JobId, JobRow, LogLine, ObjectRef, Outcome, Transition};

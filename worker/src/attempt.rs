@@ -16,6 +16,7 @@ use crate::payload::{Cause, Exited, Payload, PayloadError, PayloadSpec};
 use crate::place::{self, Dirs, Place};
 use crate::process::host_name;
 use crate::row::Hold;
+use crate::secrets;
 
 /// Lines between the payload and its log. Full, it makes the payload wait: at most 64 lines of 256 KiB are held.
 const LINES: usize = 64;
@@ -124,9 +125,16 @@ impl Attempt<'_> {
                 ))
                 .await;
         }
-        let secrets = fetch::secrets(self.ports, self.dirs).await?;
-        if secrets > 0 {
-            self.log.say(format!("wrote {secrets} secrets")).await;
+        let laid = secrets::fetch(self.ports, self.dirs).await?;
+        if laid.count > 0 {
+            self.log
+                .say(format!("wrote {} {}", laid.count, if laid.count == 1 { "secret" } else { "secrets" }))
+                .await;
+        }
+        if let Some(why) = laid.on_disk {
+            self.log
+                .say(format!("the secrets are on disk, in the job's directory, not in memory: {why}"))
+                .await;
         }
         Ok(folder)
     }
@@ -145,7 +153,7 @@ impl Attempt<'_> {
         let spec = PayloadSpec {
             id: self.row.id.clone(),
             shape: self.row.shape(),
-            secrets: None,
+            secrets: secrets::aside(self.dirs),
             environment: environment::of(self.row, self.job, &self.ports.buckets, self.dirs, status),
             dirs: self.dirs.to_vec(),
             input: home.input.clone(),

@@ -1,19 +1,17 @@
-//! Input, quick-deploy code and secrets into the job's directories.
+//! Input and quick-deploy code into the job's directories.
 //!
 //! What fails here ends the job, so every error is a sentence for its row. It may name objects and files, never
-//! a secret's content.
+//! what they hold.
 
-use std::io::{self, ErrorKind, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
-use std::path::{Path, PathBuf};
+use std::io::{self, ErrorKind};
+use std::path::PathBuf;
 
 use shepard_cloud::error::{CloudError, Kind};
-use shepard_cloud::ports::{Ports, Secret};
+use shepard_cloud::ports::Ports;
 use shepard_model::ObjectRef;
-use shepard_model::names::Filesystem;
 
 use crate::archive::is_full;
-use crate::place::{Dirs, confined, confined_file, fetched_to};
+use crate::place::{Dirs, confined, fetched_to};
 use crate::row::{Patience, patiently};
 
 /// A sentence for the row: what could not be done, to what, and why.
@@ -102,48 +100,6 @@ pub async fn quick_deploy(ports: &Ports, folder: &str, dirs: &[Dirs]) -> Result<
     } else {
         Err(Trouble(format!("the quick-deploy folder '{folder}' holds no run.sh")))
     }
-}
-
-/// Writes the flock's secrets to `<root input>/secrets`, readable by the worker's user alone; gives how many.
-///
-/// # Errors
-/// The store's errors, names that cannot be files, the disk's.
-pub async fn secrets(ports: &Ports, dirs: &[Dirs]) -> Result<usize, Trouble> {
-    const DOING: &str = "writing the secrets";
-    let Some(root) = dirs.iter().find(|dirs| dirs.filesystem == Filesystem::Root) else { return Ok(0) };
-    let secrets = patiently(ports.clock.as_ref(), Patience::Ordinary, || ports.secrets.read())
-        .await
-        .map_err(|error| Trouble::cloud("reading the secrets", &error))?;
-    let count = secrets.len();
-    let folder = root.input.join("secrets");
-    let written = tokio::task::spawn_blocking(move || write_secrets(&folder, &secrets)).await;
-    written.map_err(|error| Trouble(format!("{error} (while {DOING})")))??;
-    Ok(count)
-}
-
-fn write_secrets(folder: &Path, secrets: &[Secret]) -> Result<(), Trouble> {
-    let trouble = |error: io::Error| Trouble::io("writing the secrets", &error);
-    match std::fs::DirBuilder::new().mode(0o700).create(folder) {
-        Err(error) if error.kind() == ErrorKind::AlreadyExists && folder.is_dir() => {
-            // The input's key begins with `secrets/`. Its file stays, the folder closes.
-            let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
-            std::fs::set_permissions(folder, mode).map_err(trouble)?;
-        }
-        made => made.map_err(trouble)?,
-    }
-    for secret in secrets {
-        let path = confined_file(folder, &secret.name)
-            .map_err(|error| Trouble(format!("the name of a secret cannot be that of a file: {error}")))?;
-        let file = std::fs::File::options().write(true).create_new(true).mode(0o400).open(path);
-        let mut file = file.map_err(|error| match error.kind() {
-            ErrorKind::AlreadyExists => {
-                Trouble(format!("two files want to be the secret {:?}; rename one of them", secret.name))
-            }
-            _ => trouble(error),
-        })?;
-        file.write_all(&secret.bytes).map_err(trouble)?;
-    }
-    Ok(())
 }
 
 /// Downloads an object to the first of the paths and copies it to the others.

@@ -14,7 +14,8 @@
 //! | [`payload`] | the trait behind which the user's code runs |
 //! | [`process`] | a payload that is a process of this machine, and its group |
 //! | [`log`] | lines to the job's log stream, in batches |
-//! | [`fetch`] | input, code and secrets into the job's directories |
+//! | [`fetch`] | input and code into the job's directories |
+//! | [`secrets`] | secrets to where the payload finds them, in memory where there is some |
 //! | [`archive`] | a directory into a zip, whatever lies in it |
 //! | [`outputs`] | zips to the outputs and errors buckets |
 //! | [`row`] | the row's changes, with bounded retries, and the heartbeat |
@@ -40,6 +41,7 @@ pub mod process;
 mod readers;
 pub mod row;
 pub mod run;
+pub mod secrets;
 
 pub use assignment::{Assignment, Child, ManifestError};
 pub use job::{Job, JobError};

@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use shepard_model::JobId;
-use shepard_model::names::Filesystem;
+use shepard_model::names::{Filesystem, container};
 
 use crate::job::Job;
 
@@ -21,6 +21,9 @@ pub struct Place {
     pub efs: Option<PathBuf>,
     /// Base on the Lustre scratch, where there is one.
     pub lustre: Option<PathBuf>,
+    /// Base for secrets, on a memory filesystem of the host, where payloads are contained and so can be shown them at
+    /// the contract's place. What cannot be trusted as one is not used; see [`crate::secrets`].
+    pub memory: Option<PathBuf>,
     /// Folder of the quick-deploy bucket for jobs that name none.
     pub quick_deploy: Option<String>,
 }
@@ -38,6 +41,8 @@ pub struct Dirs {
     pub input: PathBuf,
     /// `<base>/<UUID>/output`.
     pub output: PathBuf,
+    /// `<memory>/<UUID>`: with root's directories, where the place has a base for secrets.
+    pub secrets: Option<PathBuf>,
 }
 
 /// A name from outside that cannot be a path below a directory.
@@ -57,7 +62,7 @@ pub enum NameError {
 impl Place {
     /// A place on this machine: one base, no shared filesystem.
     pub fn local(base: impl Into<PathBuf>) -> Self {
-        Self { root: base.into(), efs: None, lustre: None, quick_deploy: None }
+        Self { root: base.into(), efs: None, lustre: None, memory: None, quick_deploy: None }
     }
 
     /// The contract's mount points on a host of AWS.
@@ -66,6 +71,7 @@ impl Place {
             root: "/mnt/root".into(),
             efs: job.uses_efs.then(|| "/mnt/efs".into()),
             lustre: job.uses_lustre.then(|| "/mnt/fsx".into()),
+            memory: Some(container::MEMORY_DIR.into()),
             quick_deploy: None,
         }
     }
@@ -77,13 +83,22 @@ impl Place {
         self
     }
 
+    /// The same place with a base for secrets.
+    #[must_use]
+    pub fn with_memory(mut self, base: Option<PathBuf>) -> Self {
+        self.memory = base;
+        self
+    }
+
     /// A job's directories, in the order in which outputs are put: root, EFS, Lustre.
     pub fn dirs(&self, id: &JobId) -> Vec<Dirs> {
         let dirs = |filesystem, base: &PathBuf| {
             let job = base.join(id.as_str());
-            Dirs { filesystem, base: base.clone(), input: job.join("input"), output: job.join("output"), job }
+            let (input, output) = (job.join("input"), job.join("output"));
+            Dirs { filesystem, base: base.clone(), input, output, job, secrets: None }
         };
-        let mut all = vec![dirs(Filesystem::Root, &self.root)];
+        let secrets = self.memory.as_ref().map(|base| base.join(id.as_str()));
+        let mut all = vec![Dirs { secrets, ..dirs(Filesystem::Root, &self.root) }];
         all.extend(self.efs.as_ref().map(|base| dirs(Filesystem::Efs, base)));
         all.extend(self.lustre.as_ref().map(|base| dirs(Filesystem::Lustre, base)));
         all
@@ -117,18 +132,23 @@ pub fn make(dirs: &[Dirs]) -> io::Result<()> {
     Ok(())
 }
 
-/// Removes a job's directories on one filesystem; no error where there are none.
+/// Removes a job's directories on one filesystem, and its secrets; no error where there are none.
 ///
 /// # Errors
 /// The disk's own, after a second try with every directory made writable.
 pub fn remove(dirs: &Dirs) -> io::Result<()> {
-    match std::fs::remove_dir_all(&dirs.job) {
+    let secrets = dirs.secrets.as_deref().map_or(Ok(()), remove_dir);
+    remove_dir(&dirs.job).and(secrets)
+}
+
+fn remove_dir(path: &Path) -> io::Result<()> {
+    match std::fs::remove_dir_all(path) {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(_) => {
             // A payload may leave directories without write permission; root does not care, others do.
-            unlock(&dirs.job);
-            match std::fs::remove_dir_all(&dirs.job) {
+            unlock(path);
+            match std::fs::remove_dir_all(path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
                 _ => Ok(()),
             }
@@ -207,6 +227,8 @@ mod tests {
         assert_eq!(fetched_to(&dirs).len(), 2, "the zip goes to EFS and Lustre, not to root");
         assert_eq!(runs_in(&dirs).unwrap().filesystem, Filesystem::Lustre);
         assert_eq!(fetched_to(&dirs[..1]), [&dirs[0]]);
+        let secrets: Vec<_> = dirs.iter().map(|dirs| dirs.secrets.as_deref()).collect();
+        assert_eq!(secrets, [Some(Path::new("/run/shepard/u")), None, None]);
     }
 
     #[test]
@@ -238,6 +260,28 @@ mod tests {
         remove(&dirs[0]).unwrap();
         remove(&dirs[0]).unwrap();
         assert!(!dirs[0].job.exists());
+    }
+
+    #[test]
+    fn secrets_outside_the_directories_go_with_them() {
+        let temp = tempfile::tempdir().unwrap();
+        let place = Place::local(temp.path().join("jobs")).with_memory(Some(temp.path().join("memory")));
+        let (id, other) = (JobId::parse("u").unwrap(), JobId::parse("v").unwrap());
+        let (dirs, others) = (place.dirs(&id), place.dirs(&other));
+        let files = [&dirs, &others].map(|dirs| dirs[0].secrets.clone().unwrap().join("key"));
+        let fill = || {
+            for file in &files {
+                std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+                std::fs::write(file, "hush").unwrap();
+            }
+        };
+        fill();
+        make(&dirs).unwrap();
+        assert!(!files[0].exists() && files[1].exists(), "a dead attempt's secrets, and no other job's");
+        fill();
+        std::fs::set_permissions(files[0].parent().unwrap(), PermissionsExt::from_mode(0o500)).unwrap();
+        remove(&dirs[0]).unwrap();
+        assert!(!files[0].parent().unwrap().exists() && !dirs[0].job.exists() && files[1].exists());
     }
 
     proptest! {

@@ -105,7 +105,8 @@ impl Folder {
 
     fn lock(&self, how: FlockOperation) -> io::Result<File> {
         let path = self.root.join("secrets.lock");
-        let file = File::options().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+        let file =
+            File::options().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
         rustix::fs::flock(&file, how)?;
         Ok(file)
     }
@@ -137,7 +138,10 @@ impl Folder {
         for entry in fs::read_dir(&self.path).map_err(failed)? {
             let entry = entry.map_err(failed)?;
             if !entry.file_type().map_err(failed)?.is_file() {
-                return refused(&entry.path(), "it is no file, so no secret, and would be lost; move it away");
+                return refused(
+                    &entry.path(),
+                    "it is no file, so no secret, and would be lost; move it away",
+                );
             }
         }
         Ok(())

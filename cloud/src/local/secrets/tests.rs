@@ -139,7 +139,8 @@ fn readers_see_the_old_or_the_new_and_never_a_mixture() {
 #[tokio::test]
 async fn names_that_would_lead_elsewhere_are_refused() {
     let temp = tempfile::tempdir().expect("temp");
-    let dir = super::super::Home::new(temp.path()).create(&super::super::Settings::named("f")).expect("create");
+    let dir =
+        super::super::Home::new(temp.path()).create(&super::super::Settings::named("f")).expect("create");
     let secrets = LocalSecrets::new(&dir);
     for bad in ["../x", "a/b", "", "..", "a\0", &"x".repeat(1000)] {
         let error = secrets.write(&[secret(bad, b"hunter2")]).await.expect_err(bad);
