@@ -13,11 +13,13 @@
 //! | [`jobs`] | finding, stopping, running again, waiting |
 //! | [`logs`] | reading a job's log on to its end |
 //! | [`retrieve`] | bringing results here |
+//! | [`deploy`], [`releases`] | what a flock runs, and going back to what it ran |
 //! | [`journal`] | the append-only record of what was done |
 //! | [`equivalent`] | the command line that does the same as a key did |
 //! | [`error`] | the one error, and its classes |
 
 pub mod batch;
+pub mod deploy;
 pub mod equivalent;
 pub mod error;
 pub mod flocks;
@@ -26,6 +28,7 @@ pub mod journal;
 pub mod logs;
 pub mod pack;
 pub mod preflight;
+pub mod releases;
 pub mod retrieve;
 pub mod walk;
 
