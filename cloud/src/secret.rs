@@ -24,6 +24,9 @@ pub enum Malformed {
     /// No JSON at all; where it stops being any.
     #[error("it is no JSON (line {0}, column {1})")]
     NoJson(usize, usize),
+    /// Bytes where text is expected.
+    #[error("it holds bytes, not text")]
+    Bytes,
     /// JSON, but not an object; what it is instead.
     #[error("it is {0}, not an object of names and contents")]
     NoObject(&'static str),

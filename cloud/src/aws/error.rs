@@ -132,7 +132,7 @@ where
     }
 }
 
-/// The codes of S3, SQS, DynamoDB, Batch and of signing, from their API references of 2026-11.
+/// The codes of S3, SQS, DynamoDB, Batch, Secrets Manager and of signing, from their API references of 2026-11.
 pub(super) fn kind_of_code(code: &str) -> Option<Kind> {
     // SQS: `AWS.SimpleQueueService.NonExistentQueue`; Batch and DynamoDB: `…#ResourceNotFoundException`.
     let short = code.rsplit(['.', '#']).next().unwrap_or(code);
@@ -158,6 +158,9 @@ pub(super) fn kind_of_code(code: &str) -> Option<Kind> {
         | "AllAccessDisabled"
         | "AccountProblem"
         | "KmsAccessDenied"
+        // Secrets Manager, of a key that this user may not use.
+        | "DecryptionFailure"
+        | "EncryptionFailure"
         | "OptInRequired"
         | "UnauthorizedOperation" => Kind::Denied,
         "NoSuchBucket"
@@ -188,7 +191,7 @@ pub(super) fn kind_of_code(code: &str) -> Option<Kind> {
         | "ThrottlingException"
         | "TooManyRequestsException" => Kind::Throttled,
         "ItemCollectionSizeLimitExceededException" | "OverLimit" => Kind::Full,
-        "InternalError" | "InternalFailure" | "InternalServerError" | "ServerException" => Kind::Other,
+        "InternalError" | "InternalFailure" | "InternalServerError" | "InternalServiceError" | "ServerException" => Kind::Other,
         _ => return None,
     })
 }

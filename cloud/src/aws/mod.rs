@@ -7,10 +7,11 @@
 //! | [`queue`] | SQS |
 //! | [`table`], `item`, `value`, `feed` | DynamoDB; a row and its variables as an item; what changed |
 //! | [`compute`] | Batch |
+//! | [`secrets`] | Secrets Manager |
 //! | `error` | the services' errors as [`crate::CloudError`] |
 //!
 //! Nothing here decides anything, and nothing is created: buckets, queues, tables and job definitions are the stack's.
-//! Logs and secrets have no adapter yet; a flock gives [`Absent`] for them.
+//! Logs have no adapter yet; a flock gives [`Absent`] for them.
 
 pub mod compute;
 mod connect;
@@ -19,6 +20,7 @@ mod feed;
 mod item;
 pub mod objects;
 pub mod queue;
+pub mod secrets;
 pub mod table;
 mod upload;
 mod value;
@@ -32,7 +34,7 @@ use aws_config::SdkConfig;
 pub use connect::Profile;
 
 use crate::absent::Absent;
-use crate::ports::{Buckets, Clock, Compute, Ports, Queue, WallClock};
+use crate::ports::{Buckets, Clock, Compute, Ports, Queue, Secrets, WallClock};
 
 /// What a program has to be told of a flock on AWS. The rest comes from the SDK's own settings: region, credentials,
 /// endpoints.
@@ -47,6 +49,8 @@ pub struct AwsSettings {
     pub queue: Option<String>,
     /// Where its jobs run. None gives a compute that refuses everything.
     pub jobs: Option<Jobs>,
+    /// Name or ARN of the secret that holds its secrets (`SECRET_STORE`). None gives secrets that refuse everything.
+    pub secrets: Option<String>,
     /// Days for which the row of a job that has ended is kept (`SHEPARD_EXPIRES`); and the days that an old
     /// scheduler's rows were given, by which their age is told.
     pub keep_days: u32,
@@ -76,6 +80,15 @@ pub async fn connect(settings: AwsSettings) -> AwsFlock {
     AwsFlock::new(&config, settings)
 }
 
+/// The secrets of a flock of which nothing else is known than the name or ARN of its secret. Asks nothing of AWS.
+pub async fn secrets_of(store: String, profile: &Profile) -> secrets::ManagedSecrets {
+    managed(&connect::load(profile).await, store)
+}
+
+fn managed(config: &SdkConfig, store: String) -> secrets::ManagedSecrets {
+    secrets::ManagedSecrets::new(aws_sdk_secretsmanager::Client::new(config), store)
+}
+
 impl AwsFlock {
     fn new(config: &SdkConfig, settings: AwsSettings) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(WallClock);
@@ -96,6 +109,10 @@ impl AwsFlock {
             }
             None => Arc::new(Absent),
         };
+        let secrets: Arc<dyn Secrets> = match settings.secrets {
+            Some(store) => Arc::new(managed(config, store)),
+            None => Arc::new(Absent),
+        };
         let ports = Ports {
             buckets: settings.buckets,
             objects: Arc::new(objects::S3Objects::new(connect::s3(config), Arc::clone(&clock))),
@@ -103,7 +120,7 @@ impl AwsFlock {
             queue,
             compute,
             logs: Arc::new(Absent),
-            secrets: Arc::new(Absent),
+            secrets,
             clock,
         };
         Self { ports }

@@ -118,6 +118,20 @@ impl Emulator {
         self.ask(&serde_json::json!({ "TableName": table, "Item": item }));
     }
 
+    /// Puts a value into a flock's secret, as somebody else would.
+    pub(crate) fn put_secret(&self, put: &serde_json::Value) {
+        self.ask(put);
+    }
+
+    /// The secrets of a flock of which nothing else is known.
+    pub(crate) async fn secrets(&self, name: &str) -> impl shepard_cloud::Secrets + use<> {
+        aws::secrets_of(name.to_owned(), &self.profile()).await
+    }
+
+    fn profile(&self) -> Profile {
+        Profile { name: Some("emulator".into()), file: Some(self.dir.join("config")) }
+    }
+
     fn ask(&self, what: &serde_json::Value) -> serde_json::Value {
         let mut setup = self.setup.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         writeln!(setup.ask, "{what}").expect("setup.py runs");
@@ -157,9 +171,10 @@ impl Emulator {
             buckets,
             table: made.table.clone(),
             queue,
+            secrets: Some(made.table.clone()),
             jobs: Some(Jobs { queue: made.job_queue.clone(), definition: made.job_definition.clone() }),
             keep_days: 30,
-            profile: Profile { name: Some("emulator".into()), file: Some(self.dir.join("config")) },
+            profile: self.profile(),
         };
         let temp = tempfile::tempdir().expect("temp");
         let scratch = temp.path().join("scratch");

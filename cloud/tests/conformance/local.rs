@@ -43,4 +43,5 @@ crate::cases! {
     compute: a_job_is_found_and_described a_waiting_job_is_stopped names_are_apart
         arrays_are_one_job_or_refused;
     logs: a_stream_that_is_not_there pages_and_tokens tail_and_since odd_lines streams_are_apart;
+    secrets: they_are_replaced_as_one odd_names_and_contents;
 }

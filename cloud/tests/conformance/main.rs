@@ -21,6 +21,8 @@ mod full_disk;
 mod local;
 mod logs;
 #[cfg(feature = "aws")]
+mod managed;
+#[cfg(feature = "aws")]
 mod ministack;
 #[cfg(feature = "aws")]
 mod moto;
@@ -28,6 +30,7 @@ mod objects;
 #[cfg(feature = "aws")]
 mod older;
 mod queue;
+mod secrets;
 mod table;
 
 /// One test a case, named as the case is, on what `fresh` of the place it is used in makes.

@@ -12,7 +12,7 @@ use std::sync::LazyLock;
 
 use crate::Subject;
 use crate::emulator::Emulator;
-use crate::older;
+use crate::{managed, older};
 
 static EMULATOR: LazyLock<Emulator> = LazyLock::new(|| {
     let emulator = Emulator::start("moto_server", &["-H", "127.0.0.1", "-p", "{port}"], |_| Vec::new());
@@ -31,6 +31,7 @@ crate::cases! {
     table: a_row_is_written_once a_change_is_made_refused_or_missing changes_page_by_page
         changes_under_concurrent_writers a_scan_gives_whole_rows odd_variables a_row_that_is_too_large;
     compute: a_job_is_found_and_described names_are_apart arrays_are_one_job_or_refused;
+    secrets: they_are_replaced_as_one odd_names_and_contents;
 }
 
 crate::at_once! {
@@ -41,6 +42,16 @@ crate::at_once! {
 #[tokio::test]
 async fn rows_of_the_old_programs() {
     older::rows(&EMULATOR).await;
+}
+
+#[tokio::test]
+async fn secrets_of_others() {
+    managed::of_others(&EMULATOR).await;
+}
+
+#[tokio::test]
+async fn secrets_that_are_refused() {
+    managed::refusals(&EMULATOR).await;
 }
 
 #[tokio::test]

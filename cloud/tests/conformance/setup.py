@@ -1,7 +1,7 @@
 """Makes the parts of a flock on an emulator: one line of JSON in, one line out, until the input ends.
 
-A string is the name of a flock to make; an object is an item for a table, `{"TableName": …, "Item": …}`, as somebody
-else's program would put it there.
+A string is the name of a flock to make; an object is an item for a table, `{"TableName": …, "Item": …}`, or a value for a
+secret, `{"SecretId": …, "SecretString": …}`, as somebody else's program would put it there.
 
 No Rust program outside cloud/src/aws names the SDK, and nothing of the product creates anything; boto3 comes with moto.
 """
@@ -22,6 +22,7 @@ def client(service):
 
 
 S3, SQS, DYNAMODB, BATCH, IAM = map(client, ["s3", "sqs", "dynamodb", "batch", "iam"])
+SECRETS = client("secretsmanager")
 
 
 def environment():
@@ -52,6 +53,9 @@ def flock(name):
         BillingMode="PAY_PER_REQUEST",
     )
 
+    # Without a value: nobody has pushed any secrets yet.
+    SECRETS.create_secret(Name=name)
+
     _, dead = queue(f"{name}-dead")
     # Few deliveries: each is waited for.
     policy = json.dumps({"deadLetterTargetArn": dead, "maxReceiveCount": 3})
@@ -78,6 +82,9 @@ for line in sys.stdin:
     asked = json.loads(line)
     if isinstance(asked, str):
         answer = flock(asked)
+    elif "SecretId" in asked:
+        SECRETS.put_secret_value(**asked)
+        answer = {}
     else:
         DYNAMODB.put_item(**asked)
         answer = {}

@@ -9,12 +9,14 @@
 use std::net::SocketAddr;
 
 use shepard_cloud::aws::{self, AwsSettings, Jobs, Profile};
-use shepard_cloud::ports::{Applied, Buckets, JobRequest, Put, Range};
+use shepard_cloud::ports::{Applied, Buckets, JobRequest, Put, Range, Secret};
 use shepard_cloud::{CloudError, Kind, Ports};
 use shepard_model::{Fence, Inputs, JobId, JobRow, ObjectRef, Shape, Transition};
 
+use answers::answers;
 use server::{Reply, Request, Server, reply};
 
+mod answers;
 mod server;
 
 /// A value of the user's, which nothing may repeat.
@@ -38,6 +40,7 @@ async fn flock(address: SocketAddr, credentials: &str) -> Ports {
         table: "table".into(),
         queue: Some("http://127.0.0.1/1/queue".into()),
         jobs: Some(Jobs { queue: "jobs".into(), definition: "definition:3".into() }),
+        secrets: Some("flock-secrets".into()),
         keep_days: 30,
         profile: Profile { name: Some("p".into()), file: Some(file) },
     };
@@ -74,6 +77,8 @@ enum Call {
     WriteRow,
     Submit,
     Describe,
+    ReadSecrets,
+    WriteSecrets,
 }
 
 async fn call(ports: &Ports, call: Call) -> Result<(), CloudError> {
@@ -90,6 +95,11 @@ async fn call(ports: &Ports, call: Call) -> Result<(), CloudError> {
         Call::ReadRow => ports.table.get(&row().id).await.map(drop),
         Call::WriteRow => ports.table.put_new(&row()).await.map(drop),
         Call::Submit => ports.compute.submit(&request()).await.map(drop),
+        Call::ReadSecrets => ports.secrets.read().await.map(drop),
+        Call::WriteSecrets => {
+            let secret = Secret { name: "token".into(), bytes: CANARY.into() };
+            ports.secrets.write(&[secret]).await.map(drop)
+        }
         Call::Describe => ports.compute.describe(&["id".to_owned()]).await.map(drop),
     }
 }
@@ -113,140 +123,6 @@ fn rest(status: u16, code: &'static str, message: &str) -> Reply {
     reply(status, &serde_json::json!({ "message": message }).to_string())
         .with("content-type", "application/json")
         .with("x-amzn-errortype", code)
-}
-
-/// The call, the answer it gets each time, the kind it must have, what it must say, and how often it must be sent.
-fn answers() -> Vec<(Call, Reply, Kind, &'static str, usize)> {
-    use Call::*;
-    let s3_denied = "User: arn:aws:sts::1:assumed-role/r/f is not authorized to perform: s3:GetObject";
-    let dynamo = |name: &str| format!("com.amazonaws.dynamodb.v20120810#{name}");
-    let coral = |name: &str| format!("com.amazon.coral.service#{name}");
-    let no_queue = json(400, "com.amazonaws.sqs#QueueDoesNotExist", "The specified queue does not exist.");
-    vec![
-        (
-            Get,
-            xml(403, "AccessDenied", s3_denied),
-            Kind::Denied,
-            "inputs/a b.zip: AccessDenied: User: arn",
-            1,
-        ),
-        (Get, xml(403, "InvalidAccessKeyId", "The key does not exist"), Kind::Auth, "InvalidAccessKeyId", 1),
-        (Get, xml(403, "SignatureDoesNotMatch", "It differs"), Kind::Auth, "SignatureDoesNotMatch", 1),
-        (Get, xml(400, "ExpiredToken", "The provided token has expired."), Kind::Expired, "has expired", 1),
-        (Get, xml(503, "SlowDown", "Please reduce your request rate."), Kind::Throttled, "SlowDown", 3),
-        (Get, xml(500, "InternalError", "We encountered an error."), Kind::Other, "InternalError", 3),
-        (
-            Get,
-            xml(404, "NoSuchKey", "The key does not exist."),
-            Kind::NotFound,
-            "request 4442587FB7D0A2F9",
-            1,
-        ),
-        (Get, xml(404, "NoSuchBucket", "It does not exist."), Kind::NotFound, "NoSuchBucket", 1),
-        (Get, reply(502, "<html>Bad Gateway</html>"), Kind::Other, "", 3),
-        (Get, Reply::Lost, Kind::Offline, "read inputs/a b.zip", 3),
-        (GetVersion, xml(404, "NoSuchVersion", "It does not exist."), Kind::NotFound, "NoSuchVersion", 1),
-        (
-            GetVersion,
-            xml(400, "InvalidArgument", "Invalid version id specified"),
-            Kind::NotFound,
-            "version",
-            1,
-        ),
-        (GetVersion, xml(405, "MethodNotAllowed", "A delete marker"), Kind::NotFound, "MethodNotAllowed", 1),
-        (GetVersion, xml(400, "InvalidArgument", "Another argument"), Kind::Invalid, "Another argument", 1),
-        (List, xml(403, "AccessDenied", "Access Denied"), Kind::Denied, "list inputs/x/", 1),
-        (PutNew, xml(403, "AccessDenied", "Access Denied"), Kind::Denied, "write inputs/a b.zip", 1),
-        (
-            PutNew,
-            xml(409, "ConditionalRequestConflict", "Another is under way"),
-            Kind::Conflict,
-            "other writes",
-            5,
-        ),
-        (Receive, no_queue, Kind::NotFound, "receive from http://127.0.0.1/1/queue", 1),
-        (
-            Receive,
-            json(400, &coral("AccessDeniedException"), "not authorized"),
-            Kind::Denied,
-            "not authorized",
-            1,
-        ),
-        (Receive, json(400, "com.amazonaws.sqs#OverLimit", "Too many in flight"), Kind::Full, "OverLimit", 1),
-        (Send, json(400, "com.amazonaws.sqs#RequestThrottled", "Rate exceeded"), Kind::Throttled, "Rate", 3),
-        (
-            Send,
-            json(403, &coral("ExpiredTokenException"), "The token has expired"),
-            Kind::Expired,
-            "expired",
-            1,
-        ),
-        (Release, json(400, "com.amazonaws.sqs#UnsupportedOperation", "No"), Kind::Invalid, "release", 1),
-        (
-            ReadRow,
-            json(400, &dynamo("ResourceNotFoundException"), "No table"),
-            Kind::NotFound,
-            "job-1 in table",
-            1,
-        ),
-        (
-            ReadRow,
-            json(400, &dynamo("ProvisionedThroughputExceededException"), "The level is exceeded"),
-            Kind::Throttled,
-            "The level is exceeded",
-            3,
-        ),
-        (
-            ReadRow,
-            json(400, &coral("UnrecognizedClientException"), "invalid token"),
-            Kind::Auth,
-            "invalid",
-            1,
-        ),
-        (
-            ReadRow,
-            json(400, &coral("AccessDeniedException"), "not authorized"),
-            Kind::Denied,
-            "authorized",
-            1,
-        ),
-        (
-            WriteRow,
-            json(400, &coral("ThrottlingException"), "Rate exceeded"),
-            Kind::Throttled,
-            "Throttling",
-            3,
-        ),
-        (
-            WriteRow,
-            json(500, &dynamo("InternalServerError"), "Internal"),
-            Kind::Other,
-            "InternalServerError",
-            3,
-        ),
-        (
-            WriteRow,
-            json(400, &coral("ValidationException"), &format!("Supplied value {CANARY} is not valid")),
-            Kind::Invalid,
-            "ValidationException",
-            1,
-        ),
-        // A submission is sent once, whatever comes back: it may have made a job.
-        (Submit, rest(429, "TooManyRequestsException", "Too Many Requests"), Kind::Throttled, "Too Many", 1),
-        (Submit, rest(500, "ServerException", "Internal"), Kind::Other, "submit the job job-1", 1),
-        (Submit, Reply::Lost, Kind::Offline, "submit the job job-1", 1),
-        (Submit, rest(403, "AccessDeniedException", "not authorized"), Kind::Denied, "not authorized", 1),
-        (Submit, rest(400, "ClientException", "Job queue does not exist"), Kind::Invalid, "Job queue", 1),
-        (Submit, reply(200, "{}"), Kind::Other, "no id was given", 1),
-        (
-            Describe,
-            rest(429, "TooManyRequestsException", "Too Many Requests"),
-            Kind::Throttled,
-            "Too Many",
-            3,
-        ),
-        (Describe, Reply::Lost, Kind::Offline, "describe the jobs", 3),
-    ]
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

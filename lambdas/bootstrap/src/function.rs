@@ -52,6 +52,7 @@ impl Program {
     pub(crate) async fn new(config: Config) -> Self {
         let clock = WallClock;
         let settings = SchedulerSettings {
+            secrets: None,
             keep_days: config.keep_days,
             concurrency: config.concurrency,
             hide_ms: HIDE_MS,

@@ -1,3 +1,5 @@
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
 use super::*;
 
 fn secret(name: &str) -> Secret {
