@@ -52,7 +52,6 @@ impl Program {
     pub(crate) async fn new(config: Config) -> Self {
         let clock = WallClock;
         let settings = SchedulerSettings {
-            secrets: None,
             keep_days: config.keep_days,
             concurrency: config.concurrency,
             hide_ms: HIDE_MS,
@@ -266,6 +265,7 @@ impl Program {
             table: config.table.clone(),
             queue: Some(queue.to_owned()).filter(|queue| !queue.is_empty()),
             jobs: Some(Jobs { queue: config.job_queue.clone(), definition: config.job_definition.clone() }),
+            secrets: None,
             keep_days: config.keep_days,
             profile: Profile::default(),
         })
