@@ -21,6 +21,15 @@ pub struct Host {
     pub os: String,
 }
 
+/// More of what an engine says of its host, which takes it longer to find out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Powers {
+    /// Processors.
+    pub cpus: u32,
+    /// The engine runs as an ordinary user, and root in a container is that user.
+    pub rootless: bool,
+}
+
 /// A connection to an engine. Cheap to clone; every clone shares the connections.
 #[derive(Debug, Clone)]
 pub struct Engine {
@@ -73,6 +82,20 @@ impl Engine {
             version: version.version.unwrap_or_default(),
             architecture: version.arch.unwrap_or_default(),
             os: version.os.unwrap_or_default(),
+        })
+    }
+
+    /// More of its host.
+    ///
+    /// # Errors
+    /// It no longer answers.
+    pub async fn powers(&self) -> Result<Powers> {
+        let failed = |error| EngineError::of("ask the Docker engine at", self.address.clone(), &error);
+        let info = self.docker.info().await.map_err(failed)?;
+        let options = info.security_options.unwrap_or_default();
+        Ok(Powers {
+            cpus: info.ncpu.and_then(|count| u32::try_from(count).ok()).unwrap_or(1).max(1),
+            rootless: options.iter().any(|option| option.contains("name=rootless")),
         })
     }
 }

@@ -101,11 +101,13 @@ fn classify(error: &Error) -> (Kind, String) {
         Error::RequestTimeoutError => (Kind::Unreachable, "it did not answer in time".to_owned()),
         Error::SocketNotFoundError(path) => (Kind::Unreachable, format!("there is no socket {path}")),
         Error::IOError { err } => (kind_of_io(err), err.to_string()),
-        other => {
-            let said = chain(other);
+        Error::HyperLegacyError { .. } | Error::HyperResponseError { .. } => {
+            let said = chain(error);
             let denied = said.contains("ermission denied");
             (if denied { Kind::Denied } else { Kind::Unreachable }, said)
         }
+        // An answer that cannot be understood, or a request that cannot be written.
+        other => (Kind::Other, chain(other)),
     }
 }
 

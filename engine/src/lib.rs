@@ -3,18 +3,31 @@
 //! | module | holds |
 //! |---|---|
 //! | [`connect`] | finding an engine and agreeing on a version of its API |
+//! | [`container`] | making, starting, watching, stopping and removing a container |
 //! | [`elf`] | what a program file is for |
 //! | [`error`] | what an engine refuses, in words a person can act on |
+//! | [`exec`] | commands in a container that runs |
+//! | [`files`] | small files out of a container |
+//! | [`image`] | what an engine has of images, and how it gets one |
+//! | [`output`] | what a container or a command in it writes |
 //! | [`wrap`] | a flock's image: a worker and the payload that it is to run |
 //!
 //! Everything goes through the engine's API, nothing through a program called `docker` and nothing through a shell.
 //! Types of `bollard` do not leave this crate. It knows no flock, no job and no AWS.
 
 pub mod connect;
+pub mod container;
 pub mod elf;
 pub mod error;
+pub mod exec;
+pub mod files;
+pub mod image;
+pub mod output;
 pub mod wrap;
 
-pub use connect::{Engine, Host};
+pub use connect::{Engine, Host, Powers};
+pub use container::{ContainerInfo, ContainerSpec, Ended, Gpus, Mount, Network};
 pub use error::{EngineError, Kind, Result};
+pub use image::{ImageInfo, Login, Progress, Tagged};
+pub use output::{Chunk, Output, Stream};
 pub use wrap::{Wrap, WrapPayload};

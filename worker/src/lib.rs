@@ -13,6 +13,7 @@
 //! | [`environment`] | the payload's environment, in the contract's order |
 //! | [`payload`] | the trait behind which the user's code runs |
 //! | [`process`] | a payload that is a process of this machine, and its group |
+//! | [`readers`] | bytes into lines |
 //! | [`log`] | lines to the job's log stream, in batches |
 //! | [`fetch`] | input and code into the job's directories |
 //! | [`secrets`] | secrets to where the payload finds them, in memory where there is some |
@@ -38,7 +39,7 @@ pub mod pack;
 pub mod payload;
 pub mod place;
 pub mod process;
-mod readers;
+pub mod readers;
 pub mod row;
 pub mod run;
 pub mod secrets;

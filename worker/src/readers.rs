@@ -1,4 +1,4 @@
-//! A pipe into lines.
+//! Bytes into lines: a pipe's, or whatever else a payload's output comes through.
 
 use shepard_cloud::ports::{Clock, LogSource};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use crate::payload::Line;
 
 /// Longest line that is kept whole, in bytes.
-pub(crate) const LINE_BYTES: usize = 256 * 1024;
+pub const LINE_BYTES: usize = 256 * 1024;
 /// One read.
 const READ_BYTES: usize = 64 * 1024;
 /// How long a pipe may stay silent after its process ended, in milliseconds.
@@ -61,15 +61,15 @@ pub(crate) async fn pump(
     }
 }
 
-/// Cuts bytes into lines.
-#[derive(Default)]
-struct Cutter {
+/// Cuts the bytes of one stream into lines. A line of more than [`LINE_BYTES`] is split between characters.
+#[derive(Debug, Default)]
+pub struct Cutter {
     held: Vec<u8>,
 }
 
 impl Cutter {
     /// The next whole line, taken off the front of `rest`; None once `rest` is used up.
-    fn next(&mut self, rest: &mut &[u8]) -> Option<String> {
+    pub fn next(&mut self, rest: &mut &[u8]) -> Option<String> {
         let room = LINE_BYTES.saturating_sub(self.held.len());
         let seen = &rest[..rest.len().min(room)];
         if let Some(end) = seen.iter().position(|byte| *byte == b'\n') {
@@ -97,7 +97,7 @@ impl Cutter {
     }
 
     /// The last line, where it had no end.
-    fn finish(&mut self) -> Option<String> {
+    pub fn finish(&mut self) -> Option<String> {
         (!self.held.is_empty()).then(|| self.text())
     }
 

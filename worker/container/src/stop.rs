@@ -1,0 +1,120 @@
+//! The end of a payload in order: its checkpoint, a signal, a while of grace, and then the end all the same.
+
+use shepard_cloud::ports::{Clock, LogSource};
+use shepard_engine::{Ended, Engine, EngineError, ImageInfo};
+use shepard_model::names::container::{CHECKPOINT_SCRIPT, LABEL_CHECKPOINT};
+use shepard_worker::payload::Cause;
+use shepard_worker::{Line, PayloadSpec};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::lines;
+use crate::options::Options;
+
+/// What is sent where an image names no signal, or one that the engine does not know.
+const SIGNAL: &str = "SIGTERM";
+
+/// What saves a payload's state when it has to stop.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Hook {
+    words: Vec<String>,
+    dir: Option<String>,
+}
+
+/// The hook of a payload: its quick-deploy folder's, else its image's. An error is a sentence for the log.
+pub(crate) fn hook(spec: &PayloadSpec, image: &ImageInfo) -> Result<Option<Hook>, String> {
+    if let Some(folder) = &spec.quick_deploy
+        && folder.join(CHECKPOINT_SCRIPT).is_file()
+    {
+        let words = vec!["sh".to_owned(), CHECKPOINT_SCRIPT.to_owned()];
+        return Ok(Some(Hook { words, dir: folder.to_str().map(str::to_owned) }));
+    }
+    let Some(label) = image.labels.get(LABEL_CHECKPOINT) else { return Ok(None) };
+    match serde_json::from_str::<Vec<String>>(label) {
+        Ok(words) if !words.is_empty() => Ok(Some(Hook { words, dir: None })),
+        _ => Err(format!(
+            "the image's label {LABEL_CHECKPOINT} is no JSON array of words: no checkpoint is made"
+        )),
+    }
+}
+
+/// A container that runs, and what its end needs.
+pub(crate) struct Watch<'a> {
+    pub(crate) engine: &'a Engine,
+    pub(crate) clock: &'a dyn Clock,
+    pub(crate) container: &'a str,
+    pub(crate) options: &'a Options,
+    pub(crate) hook: Option<Hook>,
+    pub(crate) signal: Option<&'a str>,
+    pub(crate) lines: &'a mpsc::Sender<Line>,
+}
+
+impl Watch<'_> {
+    /// Waits for the container's end, bringing it about where it has to be.
+    pub(crate) async fn end(
+        &self,
+        limit_s: Option<u64>,
+        stop: &CancellationToken,
+    ) -> Result<(Ended, Cause), EngineError> {
+        let limit = limit_s.unwrap_or_default();
+        let mut end = Box::pin(self.engine.wait(self.container));
+        let cause = tokio::select! {
+            biased;
+            ended = &mut end => return Ok((ended?, Cause::Itself)),
+            () = stop.cancelled() => Cause::Stopped,
+            () = self.clock.sleep_ms(limit.saturating_mul(1000)), if limit_s.is_some() => Cause::TimedOut(limit),
+        };
+        // Who ran out of time will not be tried again, and has no use for a checkpoint.
+        if let (Cause::Stopped, Some(hook)) = (cause, &self.hook) {
+            let saving = Box::pin(self.save(hook));
+            tokio::select! {
+                biased;
+                // It may have ended because the hook told it to.
+                ended = &mut end => return Ok((ended?, cause)),
+                () = saving => {}
+                () = self.clock.sleep_ms(self.options.checkpoint_ms) => {
+                    self.say("the checkpoint takes too long and is not waited for").await;
+                }
+            }
+        }
+        self.signal().await?;
+        tokio::select! {
+            biased;
+            ended = &mut end => Ok((ended?, cause)),
+            () = self.clock.sleep_ms(self.options.grace_ms) => {
+                self.engine.kill(self.container, "SIGKILL").await?;
+                Ok((end.await?, cause))
+            }
+        }
+    }
+
+    async fn signal(&self) -> Result<(), EngineError> {
+        let signal = self.signal.unwrap_or(SIGNAL);
+        match self.engine.kill(self.container, signal).await {
+            Err(error) if signal != SIGNAL => {
+                tracing::warn!(%error, "the image's stop signal cannot be sent");
+                self.engine.kill(self.container, SIGNAL).await
+            }
+            done => done,
+        }
+    }
+
+    async fn save(&self, hook: &Hook) {
+        self.say("the payload's checkpoint is made before it is stopped").await;
+        let saved = async {
+            let (exec, output) = self.engine.exec(self.container, &hook.words, hook.dir.as_deref()).await?;
+            lines::pump(output, self.lines, &CancellationToken::new(), self.clock).await?;
+            self.engine.exec_code(&exec).await
+        };
+        match saved.await {
+            Ok(Some(0)) => self.say("the checkpoint is made").await,
+            Ok(Some(code)) => self.say(format!("the checkpoint ended with exit code {code}")).await,
+            Ok(None) => self.say("the checkpoint has let go of its output and still runs").await,
+            Err(error) => self.say(format!("there is no checkpoint: {error}")).await,
+        }
+    }
+
+    async fn say(&self, text: impl Into<String>) {
+        let _ = self.lines.send(Line { source: LogSource::Worker, text: text.into() }).await;
+    }
+}
