@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use shepard_engine::{Engine, EngineError, Kind};
@@ -107,14 +107,6 @@ fn give_one(path: &Path, owner: Owner) -> io::Result<bool> {
         std::os::unix::fs::lchown(path, Some(owner.uid), Some(owner.gid))?;
     }
     Ok(seen.is_dir())
-}
-
-/// Lets every user enter a folder and write in it, where it cannot be given to one.
-///
-/// # Errors
-/// The system's own.
-pub fn open(dir: &Path) -> io::Result<()> {
-    fs::set_permissions(dir, PermissionsExt::from_mode(0o777))
 }
 
 #[cfg(test)]

@@ -86,7 +86,6 @@ impl Plan<'_> {
     }
 
     /// Entry point and working directory, where they are not the image's.
-    #[expect(clippy::type_complexity, reason = "two optional things")]
     fn command(&self) -> Result<(Option<Vec<String>>, Option<String>), PayloadError> {
         if let Some(folder) = &self.spec.quick_deploy {
             return Ok((Some(vec!["sh".to_owned(), "run.sh".to_owned()]), Some(text(folder)?)));
