@@ -69,6 +69,8 @@ pub trait Objects: Send + Sync {
     async fn download(&self, object: &ObjectRef, to: &Path) -> Result<u64>;
     /// Copies a file to an object in constant memory. The key shows only when the object is whole.
     async fn upload(&self, from: &Path, to: &ObjectRef) -> Result<ObjectMeta>;
+    /// Begins an object whose bytes are yet to come. Nothing of it shows before [`Writer::complete`].
+    async fn begin(&self, to: &ObjectRef) -> Result<Box<dyn Writer>>;
     /// Writes a small object unless its key is taken. False where it is: then nothing is written, and the object that
     /// is there stays as it is. Of two writers at once one gets true.
     async fn put_new(&self, object: &ObjectRef, bytes: &[u8]) -> Result<bool>;
@@ -76,6 +78,26 @@ pub trait Objects: Send + Sync {
     async fn list(&self, bucket: &str, prefix: &str, from: Option<&str>) -> Result<Page<ObjectMeta>>;
     /// Removes an object; no error where there is none.
     async fn delete(&self, object: &ObjectRef) -> Result<()>;
+}
+
+/// An object that comes piece by piece, in constant memory: `put` and `room` by turns, then `ready`, then `complete`.
+///
+/// Dropping it leaves no object, but parts of one may stay in the store until it clears them away by itself:
+/// [`Writer::abort`] does that at once. An error of `room`, `ready` or `complete` loses nothing; the same call again goes
+/// on where it stopped, and so does one after a call whose future was dropped.
+#[async_trait]
+pub trait Writer: Send {
+    /// Takes the next bytes into memory. Refused (`Invalid`) once the object is ready.
+    fn put(&mut self, bytes: &[u8]) -> Result<()>;
+    /// Waits until more may be put in. Called after each `put` of at most a few hundred kilobytes it bounds the memory.
+    async fn room(&mut self) -> Result<()>;
+    /// Waits until everything is in the store, except what fits into one small request.
+    async fn ready(&mut self) -> Result<()>;
+    /// Gives the object its key, all of it at once; makes it ready where it is not. Again after a success, it answers as
+    /// then.
+    async fn complete(&mut self) -> Result<ObjectMeta>;
+    /// Throws away what is in the store. After a success of `complete` there is nothing to throw away: the object stays.
+    async fn abort(&mut self) -> Result<()>;
 }
 
 /// What became of a new row.

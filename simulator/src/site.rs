@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use futures_util::{StreamExt, stream};
 use shepard_cloud::ports::{
     Applied, Buckets, Changes, Clock, Compute, ComputeJob, Cursor, Depth, JobRequest, LogFrom, LogPage, Logs,
-    Message, ObjectMeta, Objects, Page, Part, Put, Queue, Range, Secret, Secrets, Table, Written,
+    Message, ObjectMeta, Objects, Page, Part, Put, Queue, Range, Secret, Secrets, Table, Writer, Written,
 };
 use shepard_cloud::{CloudError, Kind, Ports, Result};
 use shepard_model::{JobId, JobRow, LogLine, ObjectRef, Outcome, Transition};
@@ -273,6 +273,9 @@ impl Objects for Site {
     }
     async fn upload(&self, _: &Path, _: &ObjectRef) -> Result<ObjectMeta> {
         none("upload")
+    }
+    async fn begin(&self, _: &ObjectRef) -> Result<Box<dyn Writer>> {
+        none("begin an upload")
     }
     async fn put_new(&self, object: &ObjectRef, bytes: &[u8]) -> Result<bool> {
         let (object, bytes) = (object.clone(), bytes.to_vec());

@@ -3,7 +3,7 @@
 //! | module | holds |
 //! |---|---|
 //! | `connect` | region, credentials, endpoints, timeouts, retries |
-//! | [`objects`], `upload` | S3 |
+//! | [`objects`], `upload`, `writer` | S3; a file as an object; an object piece by piece |
 //! | [`queue`] | SQS |
 //! | [`table`], `item`, `value`, `feed` | DynamoDB; a row and its variables as an item; what changed |
 //! | [`compute`] | Batch |
@@ -24,6 +24,7 @@ pub mod secrets;
 pub mod table;
 mod upload;
 mod value;
+mod writer;
 
 use std::fmt;
 use std::hash::{BuildHasher as _, Hasher as _};

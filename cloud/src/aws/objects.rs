@@ -21,9 +21,10 @@ use tokio::fs::{File, OpenOptions};
 use tokio::io::AsyncWriteExt as _;
 
 use super::error::{code, failed, status};
+use super::writer::S3Writer;
 use super::{mark, upload};
 use crate::error::{CloudError, Kind, Result};
-use crate::ports::{Clock, ObjectMeta, Objects, Page, Part, Range};
+use crate::ports::{Clock, ObjectMeta, Objects, Page, Part, Range, Writer};
 
 /// Longest key, in bytes (S3 user guide, 2026-11).
 const LONGEST_KEY: usize = 1024;
@@ -35,11 +36,12 @@ const PIECE_TRIES: u32 = 4;
 const PUT_TRIES: u32 = 5;
 const PUT_WAIT_MS: u64 = 100;
 /// Metadata by which a writer knows its own object again.
-const WRITER: &str = "shepard-writer";
+pub(super) const WRITER: &str = "shepard-writer";
 
-/// The objects of an account.
+/// The objects of an account. Clones share their connections.
+#[derive(Clone)]
 pub struct S3Objects {
-    client: Client,
+    pub(super) client: Client,
     clock: Arc<dyn Clock>,
 }
 
@@ -111,7 +113,7 @@ impl S3Objects {
     }
 
     /// Whether the object that is there is the one that this writer wrote.
-    async fn is_ours(&self, object: &ObjectRef, writer: &str) -> Result<bool> {
+    pub(super) async fn is_ours(&self, object: &ObjectRef, writer: &str) -> Result<bool> {
         match self.head_of(object).await {
             Ok(head) => {
                 Ok(head.metadata().and_then(|known| known.get(WRITER)).is_some_and(|by| by == writer))
@@ -188,6 +190,11 @@ impl Objects for S3Objects {
         let version = upload::upload(&self.client, from, to).await?;
         // What the store says of it: its clock, its size.
         self.head(&ObjectRef { version, ..to.clone() }).await
+    }
+
+    async fn begin(&self, to: &ObjectRef) -> Result<Box<dyn Writer>> {
+        writable("upload", to)?;
+        Ok(Box::new(S3Writer::new(self.clone(), to)))
     }
 
     async fn put_new(&self, object: &ObjectRef, bytes: &[u8]) -> Result<bool> {

@@ -39,7 +39,7 @@ fn not_a_file() -> std::io::Error {
 
 /// Sixteen megabytes take a slow line longer than any small request; one that stalls is ended by the SDK's own watch
 /// over the stream.
-fn patient() -> Builder {
+pub(super) fn patient() -> Builder {
     let timeouts = TimeoutConfig::builder().disable_operation_attempt_timeout().disable_operation_timeout();
     Builder::new().timeout_config(timeouts.build())
 }

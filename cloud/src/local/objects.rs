@@ -7,6 +7,7 @@
 
 mod confined;
 mod list;
+mod writer;
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
@@ -21,9 +22,10 @@ use rustix::fs::{AtFlags, Mode, OFlags, Stat};
 use rustix::io::Errno;
 use shepard_model::ObjectRef;
 
+use self::writer::LocalWriter;
 use super::FlockDir;
 use crate::error::{CloudError, Kind, Result};
-use crate::ports::{ObjectMeta, Objects, Page, Part, Range};
+use crate::ports::{ObjectMeta, Objects, Page, Part, Range, Writer};
 
 /// Objects a page.
 const PAGE: usize = 1000;
@@ -90,6 +92,13 @@ impl Objects for LocalObjects {
         let (from, wanted) = (from.to_owned(), Wanted::default());
         let (flag, sweep) = (Arc::clone(&wanted.0), self.first_upload_to(&to.bucket));
         blocking(target.operation, move || target.upload(&from, sweep, &flag)).await
+    }
+
+    async fn begin(&self, to: &ObjectRef) -> Result<Box<dyn Writer>> {
+        let target = self.target("upload", to)?;
+        let sweep = self.first_upload_to(&to.bucket);
+        let writer = blocking(target.operation, move || LocalWriter::begin(target, sweep)).await?;
+        Ok(Box::new(writer))
     }
 
     async fn put_new(&self, object: &ObjectRef, bytes: &[u8]) -> Result<bool> {
@@ -233,12 +242,10 @@ impl Target {
     /// Grows beside its key and is linked to it: a link never replaces what is there.
     fn put_new(&self, bytes: &[u8]) -> Result<bool> {
         let place = self.place()?;
-        self.make_bucket()?;
-        let temps = confined::make_folder(&self.bucket()?, confined::TEMP).map_err(|error| self.io(error))?;
-        let mut temp = Temp::new(&temps).map_err(|error| self.io(error))?;
+        let mut temp = self.temp(false)?;
         temp.file.write_all(bytes).map_err(|error| self.io(error))?;
         let parent = place.parent(self.bucket()?, true).map_err(|error| self.io(error))?;
-        match rustix::fs::linkat(temp.folder, &temp.name, &parent, place.name, AtFlags::empty()) {
+        match rustix::fs::linkat(&temp.folder, &temp.name, &parent, place.name, AtFlags::empty()) {
             Ok(()) => Ok(true),
             Err(Errno::EXIST) => Ok(false),
             Err(error) => Err(self.io(error)),
@@ -252,6 +259,17 @@ impl Target {
         }
     }
 
+    /// A file for an upload to grow in; with `sweep` those of dead ones are removed.
+    fn temp(&self, sweep: bool) -> Result<Temp> {
+        self.make_bucket()?;
+        let temps = confined::make_folder(&self.bucket()?, confined::TEMP).map_err(|error| self.io(error))?;
+        let temp = Temp::new(temps).map_err(|error| self.io(error))?;
+        if sweep && let Ok(now) = rustix::fs::fstat(&temp.file) {
+            clear_dead_uploads(&temp.folder, &now);
+        }
+        Ok(temp)
+    }
+
     fn upload(&self, from: &Path, sweep: bool, unwanted: &AtomicBool) -> Result<ObjectMeta> {
         let place = self.place()?;
         let source = File::open(from)
@@ -261,12 +279,7 @@ impl Target {
             let error = CloudError::new("upload the file", from.display().to_string(), Kind::Invalid);
             return Err(error.because("it is not a regular file"));
         };
-        self.make_bucket()?;
-        let temps = confined::make_folder(&self.bucket()?, confined::TEMP).map_err(|error| self.io(error))?;
-        let mut temp = Temp::new(&temps).map_err(|error| self.io(error))?;
-        if sweep && let Ok(now) = rustix::fs::fstat(&temp.file) {
-            clear_dead_uploads(&temps, &now);
-        }
+        let mut temp = self.temp(sweep)?;
         copy(&source, &mut temp.file, unwanted).map_err(|error| self.io(error))?;
         self.put(&mut temp, &place)?;
         let stat = rustix::fs::fstat(&temp.file).map_err(|error| self.io(error))?;
@@ -274,7 +287,7 @@ impl Target {
     }
 
     /// Gives the finished upload its key.
-    fn put(&self, temp: &mut Temp<'_>, place: &confined::Place<'_>) -> Result<()> {
+    fn put(&self, temp: &mut Temp, place: &confined::Place<'_>) -> Result<()> {
         let conflict = |why| Err(self.fail(Kind::Conflict).because(why));
         let mut tries = 0;
         loop {
@@ -286,7 +299,7 @@ impl Target {
                 Err(error) => return Err(self.io(error)),
             };
             tries += 1;
-            match rustix::fs::renameat(temp.folder, &temp.name, &parent, place.name) {
+            match rustix::fs::renameat(&temp.folder, &temp.name, &parent, place.name) {
                 Ok(()) => {
                     temp.kept = true;
                     return Ok(());
@@ -313,20 +326,20 @@ impl Target {
 }
 
 /// A file in the temp folder, gone again unless it was kept.
-struct Temp<'a> {
-    folder: &'a OwnedFd,
+struct Temp {
+    folder: OwnedFd,
     name: String,
     file: File,
     kept: bool,
 }
 
-impl<'a> Temp<'a> {
-    fn new(folder: &'a OwnedFd) -> io::Result<Self> {
+impl Temp {
+    fn new(folder: OwnedFd) -> io::Result<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         loop {
             let name = format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-            match rustix::fs::openat(folder, &name, flags, Mode::from_raw_mode(0o666)) {
+            match rustix::fs::openat(&folder, &name, flags, Mode::from_raw_mode(0o666)) {
                 Ok(file) => return Ok(Self { folder, name, file: file.into(), kept: false }),
                 // Left by a dead process that had this one's number.
                 Err(Errno::EXIST) => {}
@@ -336,9 +349,9 @@ impl<'a> Temp<'a> {
     }
 }
 
-impl Drop for Temp<'_> {
+impl Drop for Temp {
     fn drop(&mut self) {
-        if !self.kept && rustix::fs::unlinkat(self.folder, &self.name, AtFlags::empty()).is_err() {
+        if !self.kept && rustix::fs::unlinkat(&self.folder, &self.name, AtFlags::empty()).is_err() {
             tracing::debug!(name = self.name, "an unfinished upload could not be removed");
         }
     }

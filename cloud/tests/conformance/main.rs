@@ -32,6 +32,7 @@ mod older;
 mod queue;
 mod secrets;
 mod table;
+mod writers;
 
 /// One test a case, named as the case is, on what `fresh` of the place it is used in makes.
 macro_rules! cases {

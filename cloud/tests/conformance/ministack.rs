@@ -27,6 +27,8 @@ async fn fresh() -> Subject {
 crate::cases! {
     objects: ranges_and_suffixes versions a_bucket_without_versions uploads_and_downloads prefixes_and_order pages hostile_keys
         a_bucket_that_is_not_there a_key_is_written_once many_parts a_line_break_in_a_key;
+    writers: nothing_shows_before_it_is_complete a_key_that_is_taken_is_replaced_at_once one_that_is_given_up_leaves_nothing
+        no_step_can_be_taken_out_of_order two_at_once_do_not_mix what_cannot_be_begun;
     table: a_row_is_written_once a_change_is_made_refused_or_missing changes_page_by_page
         changes_under_concurrent_writers a_scan_gives_whole_rows odd_variables a_row_that_is_too_large;
     compute: a_job_is_found_and_described names_are_apart arrays_are_one_job_or_refused;

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use shepard_cloud::ports::{
     Applied, Changes, Compute, ComputeJob, Cursor, Depth, JobRequest, Message, ObjectMeta, Objects, Page,
-    Part, Put, Queue, Range, Table,
+    Part, Put, Queue, Range, Table, Writer,
 };
 use shepard_cloud::{CloudError, Kind, Ports, Result};
 use shepard_model::manifest::{HEADER, decode_records};
@@ -209,6 +209,9 @@ impl Objects for Faulty {
     }
     async fn upload(&self, from: &Path, to: &ObjectRef) -> Result<ObjectMeta> {
         self.inner.objects.upload(from, to).await
+    }
+    async fn begin(&self, to: &ObjectRef) -> Result<Box<dyn Writer>> {
+        self.inner.objects.begin(to).await
     }
     async fn put_new(&self, object: &ObjectRef, bytes: &[u8]) -> Result<bool> {
         self.plan.call("put_object", self.inner.objects.put_new(object, bytes)).await

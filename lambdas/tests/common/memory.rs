@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use shepard_cloud::ports::{
     Applied, Buckets, Changes, Clock, Compute, ComputeJob, ComputeState, Cursor, Depth, JobRequest, LogFrom,
     LogPage, Logs, Message, ObjectMeta, Objects, Page, Part, Put, Queue, Range, Secret, Secrets, Table,
-    Written,
+    Writer, Written,
 };
 use shepard_cloud::{CloudError, Kind, Ports, Result};
 use shepard_model::log::LogLine;
@@ -136,6 +136,9 @@ impl Objects for Memory {
     }
     async fn upload(&self, _: &Path, to: &ObjectRef) -> Result<ObjectMeta> {
         no("upload", to, Kind::Other)
+    }
+    async fn begin(&self, to: &ObjectRef) -> Result<Box<dyn Writer>> {
+        no("begin an upload", to, Kind::Other)
     }
     async fn put_new(&self, object: &ObjectRef, bytes: &[u8]) -> Result<bool> {
         let mut world = self.world();

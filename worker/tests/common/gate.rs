@@ -100,6 +100,10 @@ impl Objects for Gated {
     async fn upload(&self, from: &Path, to: &ObjectRef) -> Result<ObjectMeta> {
         self.gate.pass(self.inner.objects.upload(from, to)).await
     }
+    async fn begin(&self, to: &ObjectRef) -> Result<Box<dyn Writer>> {
+        let inner = self.gate.pass(self.inner.objects.begin(to)).await?;
+        Ok(Box::new(GatedWriter { inner, gate: Arc::clone(&self.gate) }))
+    }
     async fn put_new(&self, object: &ObjectRef, bytes: &[u8]) -> Result<bool> {
         self.gate.pass(self.inner.objects.put_new(object, bytes)).await
     }
@@ -108,6 +112,30 @@ impl Objects for Gated {
     }
     async fn delete(&self, object: &ObjectRef) -> Result<()> {
         self.gate.pass(self.inner.objects.delete(object)).await
+    }
+}
+
+struct GatedWriter {
+    inner: Box<dyn Writer>,
+    gate: Arc<Gate>,
+}
+
+#[async_trait]
+impl Writer for GatedWriter {
+    fn put(&mut self, bytes: &[u8]) -> Result<()> {
+        self.inner.put(bytes)
+    }
+    async fn room(&mut self) -> Result<()> {
+        self.gate.pass(self.inner.room()).await
+    }
+    async fn ready(&mut self) -> Result<()> {
+        self.gate.pass(self.inner.ready()).await
+    }
+    async fn complete(&mut self) -> Result<ObjectMeta> {
+        self.gate.pass(self.inner.complete()).await
+    }
+    async fn abort(&mut self) -> Result<()> {
+        self.gate.pass(self.inner.abort()).await
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use shepard_cloud::error::{CloudError, Kind, Result};
@@ -23,6 +23,8 @@ pub struct Memory {
     pub log_refused: AtomicUsize,
     /// Ranges that were read.
     pub ranges: AtomicUsize,
+    /// Objects that were begun and neither completed nor aborted: parts that a store would keep.
+    pub writers: Arc<AtomicUsize>,
 }
 
 impl Memory {
@@ -100,6 +102,18 @@ impl Objects for Memory {
         self.head(to).await
     }
 
+    async fn begin(&self, to: &ObjectRef) -> Result<Box<dyn Writer>> {
+        let path = self.path(to);
+        self.writers.fetch_add(1, Ordering::SeqCst);
+        Ok(Box::new(MemoryWriter {
+            bytes: Vec::new(),
+            to: to.clone(),
+            path,
+            state: Begun::Open,
+            open: self.writers.clone(),
+        }))
+    }
+
     async fn put_new(&self, object: &ObjectRef, bytes: &[u8]) -> Result<bool> {
         let path = self.path(object);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -127,6 +141,78 @@ impl Objects for Memory {
 
     async fn delete(&self, object: &ObjectRef) -> Result<()> {
         let _ = std::fs::remove_file(self.path(object));
+        Ok(())
+    }
+}
+
+/// How far a writer is.
+#[derive(PartialEq, Eq)]
+enum Begun {
+    Open,
+    Ready,
+    Done,
+    Aborted,
+}
+
+struct MemoryWriter {
+    bytes: Vec<u8>,
+    to: ObjectRef,
+    path: PathBuf,
+    state: Begun,
+    open: Arc<AtomicUsize>,
+}
+
+impl MemoryWriter {
+    fn end(&mut self, state: Begun) {
+        if matches!(self.state, Begun::Open | Begun::Ready) {
+            self.open.fetch_sub(1, Ordering::SeqCst);
+        }
+        self.state = state;
+    }
+
+    fn refused<T>(&self) -> Result<T> {
+        Err(CloudError::new("write to", self.to.to_string(), Kind::Invalid))
+    }
+}
+
+#[async_trait]
+impl Writer for MemoryWriter {
+    fn put(&mut self, bytes: &[u8]) -> Result<()> {
+        if self.state != Begun::Open {
+            return self.refused();
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    async fn room(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    async fn ready(&mut self) -> Result<()> {
+        match self.state {
+            Begun::Open => self.state = Begun::Ready,
+            Begun::Aborted => return self.refused(),
+            Begun::Ready | Begun::Done => {}
+        }
+        Ok(())
+    }
+
+    async fn complete(&mut self) -> Result<ObjectMeta> {
+        self.ready().await?;
+        if self.state == Begun::Ready {
+            std::fs::create_dir_all(self.path.parent().unwrap()).unwrap();
+            std::fs::write(&self.path, &self.bytes)
+                .map_err(|error| CloudError::io("write", self.to.to_string(), error))?;
+            self.end(Begun::Done);
+        }
+        Ok(ObjectMeta { object: self.to.clone(), size: self.bytes.len() as u64, modified_ms: 0 })
+    }
+
+    async fn abort(&mut self) -> Result<()> {
+        if self.state != Begun::Done {
+            self.end(Begun::Aborted);
+        }
         Ok(())
     }
 }
