@@ -3,8 +3,8 @@
 //! [`ports`] is the whole of what the scheduler, the worker, the console and the simulator know of the outside:
 //! objects, the job table and its changes, a queue, the compute, logs, secrets and a clock. [`error`] is the one
 //! error they answer with. [`local`] keeps a flock in SQLite and plain folders on this machine, [`aws`] in S3, SQS,
-//! DynamoDB, Batch and Secrets Manager; [`absent`] is a port that a program was not given. [`secret`] is the form in
-//! which secrets are kept.
+//! DynamoDB, Batch and Secrets Manager; [`absent`] is a port that a program was not given, [`notice`] what a host's
+//! owner announces. [`secret`] is the form in which secrets are kept.
 //!
 //! Nothing here decides anything: which upload becomes a job is the scheduler's business, how a row may change is
 //! `shepard_model::transition`'s. A crate and not a module, because the console, the lambdas, the worker image and
@@ -16,6 +16,7 @@ pub mod aws;
 pub mod error;
 #[cfg(feature = "local")]
 pub mod local;
+pub mod notice;
 pub mod ports;
 pub mod secret;
 

@@ -1,5 +1,7 @@
 //! The way of one attempt that has claimed its row: directories, input, payload, results.
 
+use std::sync::OnceLock;
+
 use shepard_cloud::ports::Ports;
 use shepard_model::keywords::QUICK_DEPLOY_DIRECTORY;
 use shepard_model::{JobRow, ObjectRef, Stage, status};
@@ -10,6 +12,7 @@ use crate::environment;
 use crate::exit::{Exit, reason};
 use crate::fetch::{self, Trouble};
 use crate::job::Job;
+use crate::locks::Locks;
 use crate::log::Log;
 use crate::outputs;
 use crate::payload::{Cause, Exited, Payload, PayloadError, PayloadSpec};
@@ -17,6 +20,7 @@ use crate::place::{self, Dirs, Place};
 use crate::process::host_name;
 use crate::row::Hold;
 use crate::secrets;
+use crate::stop::Stop;
 
 /// Lines between the payload and its log. Full, it makes the payload wait: at most 64 lines of 256 KiB are held.
 const LINES: usize = 64;
@@ -46,13 +50,22 @@ pub(crate) struct Attempt<'a> {
     pub(crate) hold: &'a Hold<'a>,
     pub(crate) log: &'a Log,
     pub(crate) dirs: &'a [Dirs],
+    /// Cancelled where the attempt is to end early, for whatever reason.
     pub(crate) halt: &'a CancellationToken,
+    /// Asked where that is because the host goes away.
+    pub(crate) stop: &'a Stop,
+    /// Empty until the directories are this attempt's own: before, they are nothing to tidy up.
+    pub(crate) locks: OnceLock<Locks>,
 }
 
 impl Attempt<'_> {
     /// All of it; gives how it ended.
     pub(crate) async fn whole(&self, payload: &dyn Payload) -> Exit {
-        match self.work(payload).await {
+        let outcome = match self.lock().await {
+            Ok(()) => self.work(payload).await,
+            Err(broken) => Err(broken),
+        };
+        match outcome {
             Ok(results) => self.succeeded(results).await,
             Err(Broken::Halted(exit_code)) => self.halted(exit_code).await,
             Err(_) if self.hold.loss().is_some() => self.halted(None).await,
@@ -61,6 +74,19 @@ impl Attempt<'_> {
                 self.failed(reason, exit_code, payload).await
             }
         }
+    }
+
+    /// Makes the directories this attempt's own.
+    async fn lock(&self) -> Result<(), Broken> {
+        let mut locks = Locks::default();
+        if self.place.locked {
+            let (clock, worker) = (self.ports.clock.as_ref(), &self.hold.fence.worker);
+            let taken = Locks::take(clock, self.log, &self.job.id, self.dirs, worker);
+            locks = self.or_halt(taken).await?.map_err(|held| Broken::Postponed(held.to_string()))?;
+        }
+        // Nobody else sets it.
+        let _ = self.locks.set(locks);
+        Ok(())
     }
 
     /// Everything up to results that are put.
@@ -160,6 +186,7 @@ impl Attempt<'_> {
             quick_deploy,
             ulimit_nofile: self.job.ulimit_nofile,
             allow_docker: self.job.allow_docker,
+            interrupted: self.stop.token().clone(),
             timeout_s: self.row.shape().timeout_s.map(u64::from),
         };
         let (sender, receiver) = mpsc::channel(LINES);

@@ -4,8 +4,9 @@ use shepard_model::{ObjectRef, Outcome, Refused, Stage, status};
 
 use crate::attempt::Attempt;
 use crate::exit::Exit;
+use crate::locks::Locks;
 use crate::outputs;
-use crate::place;
+use crate::place::{self, Dirs};
 use crate::row::{End, Ending, Loss};
 use crate::run::unreachable_table;
 
@@ -62,10 +63,10 @@ impl Attempt<'_> {
     pub(crate) async fn halted(&self, exit_code: Option<i32>) -> Exit {
         if let Some(loss) = self.hold.loss() {
             self.log.say("another worker has this job, or it has ended; stopped").await;
-            // Who took the row over has the same directories; who ended it has no use for them.
-            if loss == Loss::Refused(Refused::Ended) || loss == Loss::Missing {
-                self.clean().await;
-            }
+            // Who took the row over has the same directories, unless he waits for their locks; who ended it has no
+            // use for them.
+            let over = loss == Loss::Refused(Refused::Ended) || loss == Loss::Missing;
+            self.clean_where(|locks, dirs| over || locks.hold(dirs.filesystem)).await;
             return lost(loss);
         }
         let cancel = match self.hold.read().await {
@@ -82,9 +83,10 @@ impl Attempt<'_> {
             let outcome = Outcome::Cancelled;
             self.hold.finish(End { outcome, reason: Some(reason), exit_code, results: Vec::new() }).await
         } else {
-            self.log.say("the worker was told to stop; the job waits for another attempt").await;
+            let reason = self.stop.reason();
+            self.log.say(format!("{reason}; the job waits for another attempt")).await;
             self.clean().await;
-            self.hold.give_back("interrupted: the worker was told to stop").await
+            self.hold.give_back(&format!("interrupted: {reason}")).await
         };
         match ending {
             Ending::Written(row) if row.outcome == Some(Outcome::Cancelled) => Exit::Cancelled,
@@ -108,7 +110,12 @@ impl Attempt<'_> {
 
     /// Removes the directories, as far as that is possible: what is left is said and changes nothing.
     async fn clean(&self) {
-        for dirs in self.dirs {
+        self.clean_where(|_, _| true).await;
+    }
+
+    async fn clean_where(&self, wanted: impl Fn(&Locks, &Dirs) -> bool) {
+        let Some(locks) = self.locks.get() else { return };
+        for dirs in self.dirs.iter().filter(|dirs| wanted(locks, dirs)) {
             let one = dirs.clone();
             let removed = tokio::task::spawn_blocking(move || place::remove(&one)).await;
             if let Err(error) = removed.map_err(std::io::Error::other).flatten() {

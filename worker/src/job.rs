@@ -23,6 +23,9 @@ pub struct Job {
     pub attempt: u32,
     /// The compute's id of the job, if it says.
     pub compute_id: Option<String>,
+    /// What the compute's log driver writes this process's output to, where that is the job's log, such as
+    /// `/aws/batch/job:NAME/default/ID`. The rows of a pack share it. None gives each attempt a stream of its own.
+    pub log_stream: Option<String>,
     /// Where the manifest says that the row is; None for a job of its own.
     pub batch: Option<BatchRef>,
     /// An EFS is mounted.
@@ -82,6 +85,7 @@ impl Job {
             run: env.count(env::RUN)?.unwrap_or(1),
             attempt: env.count(env::ATTEMPT)?.unwrap_or(1),
             compute_id: env.optional(env::COMPUTE_ID).map(str::to_owned),
+            log_stream: None,
             batch: None,
             uses_efs: env.truth(env::USES_EFS)?,
             uses_lustre: env.truth(env::USES_LUSTRE)?,

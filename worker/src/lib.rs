@@ -10,10 +10,13 @@
 //! | [`assignment`] | what a container is to run: one job, or its share of a batch, found in the manifest |
 //! | [`pack`] | the rows of a batch's container, one after another |
 //! | [`place`] | the directories a job gets, and joins that cannot leave them |
+//! | `locks`, [`sweep`](mod@sweep) | who may use them; removing what dead workers left |
 //! | [`environment`] | the payload's environment, in the contract's order |
 //! | [`payload`] | the trait behind which the user's code runs |
 //! | [`process`] | a payload that is a process of this machine, and its group |
 //! | [`readers`] | bytes into lines |
+//! | [`notices`] | watching for the notice that the host is taken back |
+//! | [`stop`] | that a worker is to stop, and why |
 //! | [`log`] | lines to the job's log stream, in batches |
 //! | [`fetch`] | input and code into the job's directories |
 //! | [`secrets`] | secrets to where the payload finds them, in memory where there is some |
@@ -33,7 +36,9 @@ pub mod environment;
 mod exit;
 pub mod fetch;
 pub mod job;
+mod locks;
 pub mod log;
+pub mod notices;
 pub mod outputs;
 pub mod pack;
 pub mod payload;
@@ -43,6 +48,8 @@ pub mod readers;
 pub mod row;
 pub mod run;
 pub mod secrets;
+pub mod stop;
+pub mod sweep;
 
 pub use assignment::{Assignment, Child, ManifestError};
 pub use job::{Job, JobError};
@@ -51,3 +58,5 @@ pub use payload::{Exited, Line, Payload, PayloadError, PayloadSpec};
 pub use place::Place;
 pub use process::ProcessPayload;
 pub use run::{Exit, run};
+pub use stop::{Interruption, Stop};
+pub use sweep::{Swept, sweep};

@@ -6,13 +6,13 @@
 
 use shepard_cloud::ports::Ports;
 use shepard_model::{BatchRef, JobId, Outcome};
-use tokio_util::sync::CancellationToken;
 
 use crate::assignment::{Assignment, Child, ManifestError};
 use crate::payload::Payload;
 use crate::place::Place;
 use crate::row::{Patience, patiently};
 use crate::run::{Exit, run, run_found};
+use crate::stop::Stop;
 
 /// What a container did with one of its rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,8 +40,9 @@ pub async fn work(
     assignment: &Assignment,
     place: &Place,
     payload: &dyn Payload,
-    stop: CancellationToken,
+    stop: impl Into<Stop>,
 ) -> u8 {
+    let stop = stop.into();
     let child = match assignment {
         Assignment::Job(job) => return run(ports, job, place, payload, stop).await.code(),
         Assignment::Child(child) => child,
@@ -62,7 +63,7 @@ pub async fn work(
 
 /// Runs a container's rows one after another; gives what was done with each, in the manifest's order.
 ///
-/// When `stop` is cancelled the row that runs is interrupted, and those after it are left as they are.
+/// When `stop` is asked the row that runs is interrupted, and those after it are left as they are.
 ///
 /// # Errors
 /// The manifest cannot be used. No row was touched.
@@ -71,16 +72,13 @@ pub async fn run_child(
     child: &Child,
     place: &Place,
     payload: &dyn Payload,
-    stop: &CancellationToken,
+    stop: &Stop,
 ) -> Result<Vec<(JobId, Did)>, ManifestError> {
     let rows = child.rows(ports).await?;
     let mut done = Vec::with_capacity(rows.len());
     for (at, id) in rows {
-        let did = if stop.is_cancelled() {
-            Did::Left
-        } else {
-            one(ports, child, at, &id, place, payload, stop.clone()).await
-        };
+        let did =
+            if stop.is_asked() { Did::Left } else { one(ports, child, at, &id, place, payload, stop).await };
         match &did {
             Did::Ran(Exit::Succeeded) => {}
             did => tracing::info!(job = %id, ?did, "a row of the container did not succeed here"),
@@ -97,7 +95,7 @@ async fn one(
     id: &JobId,
     place: &Place,
     payload: &dyn Payload,
-    stop: CancellationToken,
+    stop: &Stop,
 ) -> Did {
     // Rows are written before their manifest, so one that is not there will not come.
     match patiently(ports.clock.as_ref(), Patience::Ordinary, || ports.table.get(id)).await {

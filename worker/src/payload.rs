@@ -21,7 +21,7 @@ pub struct Line {
 }
 
 /// What to run, and where.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct PayloadSpec {
     /// Job id; a container's name.
     pub id: JobId,
@@ -43,6 +43,10 @@ pub struct PayloadSpec {
     pub ulimit_nofile: Option<u64>,
     /// The payload may talk to the Docker daemon.
     pub allow_docker: bool,
+    /// Cancelled, besides `stop`, where the payload has to stop because its host goes away. What it has done so far
+    /// is of use to the next attempt then, and a checkpoint hook is worth its time. It is not where somebody wants
+    /// the job cancelled, or another worker has it.
+    pub interrupted: CancellationToken,
     /// Seconds that it may run, where the job says so. A compute's own limit is one for a whole container, which
     /// may have the payloads of other jobs to run as well.
     pub timeout_s: Option<u64>,

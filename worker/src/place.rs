@@ -12,6 +12,9 @@ use shepard_model::names::{Filesystem, container};
 
 use crate::job::Job;
 
+/// Name, in a filesystem's base, under which a payload sees the whole of it. Never a job's.
+pub(crate) const READ_ONLY: &str = "read_only";
+
 /// What a host offers to the jobs it runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
@@ -26,6 +29,9 @@ pub struct Place {
     pub memory: Option<PathBuf>,
     /// Folder of the quick-deploy bucket for jobs that name none.
     pub quick_deploy: Option<String>,
+    /// An attempt locks its directories, so that what a dead one left can be told from what is in use. A local
+    /// flock has locks of its own.
+    pub locked: bool,
 }
 
 /// A job's directories on one filesystem.
@@ -45,6 +51,13 @@ pub struct Dirs {
     pub secrets: Option<PathBuf>,
 }
 
+impl Dirs {
+    /// `<base>/<UUID>/checkpoint`: the folder whose content outlives an interruption, on the root filesystem.
+    pub fn checkpoint(&self) -> PathBuf {
+        self.job.join("checkpoint")
+    }
+}
+
 /// A name from outside that cannot be a path below a directory.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
@@ -62,7 +75,7 @@ pub enum NameError {
 impl Place {
     /// A place on this machine: one base, no shared filesystem.
     pub fn local(base: impl Into<PathBuf>) -> Self {
-        Self { root: base.into(), efs: None, lustre: None, memory: None, quick_deploy: None }
+        Self { root: base.into(), efs: None, lustre: None, memory: None, quick_deploy: None, locked: false }
     }
 
     /// The contract's mount points on a host of AWS.
@@ -73,6 +86,7 @@ impl Place {
             lustre: job.uses_lustre.then(|| "/mnt/fsx".into()),
             memory: Some(container::MEMORY_DIR.into()),
             quick_deploy: None,
+            locked: true,
         }
     }
 

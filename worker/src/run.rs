@@ -5,10 +5,7 @@
 //! the next attempt removes.
 
 use std::hash::{BuildHasher as _, Hasher as _};
-
-use shepard_cloud::ports::{Applied, Ports};
-use shepard_model::{Fence, JobRow, Outcome, Refused, Transition, names};
-use tokio_util::sync::CancellationToken;
+use std::sync::OnceLock;
 
 use crate::attempt::Attempt;
 pub use crate::exit::Exit;
@@ -18,20 +15,24 @@ use crate::payload::Payload;
 use crate::place::Place;
 use crate::process::host_name;
 use crate::row::{Hold, LEASE_MS, Patience, patiently};
+use crate::stop::Stop;
+use shepard_cloud::ports::{Applied, Ports};
+use shepard_model::{Fence, JobRow, Outcome, Refused, Transition, names};
 
 /// Runs one attempt. When it returns, nothing of the payload runs and its directories are gone, unless another
 /// worker has taken the row over and with it the directories.
 ///
-/// `stop` is the host going away (SIGTERM), or somebody's wish: the row tells which.
+/// `stop` is the host going away (SIGTERM, a notice), or somebody's wish: the row tells which.
 pub async fn run(
     ports: &Ports,
     job: &Job,
     place: &Place,
     payload: &dyn Payload,
-    stop: CancellationToken,
+    stop: impl Into<Stop>,
 ) -> Exit {
+    let stop = stop.into();
     match find(ports, job).await {
-        Ok(()) => run_found(ports, job, place, payload, stop).await,
+        Ok(()) => run_found(ports, job, place, payload, &stop).await,
         Err(exit) => exit,
     }
 }
@@ -42,23 +43,37 @@ pub(crate) async fn run_found(
     job: &Job,
     place: &Place,
     payload: &dyn Payload,
-    stop: CancellationToken,
+    stop: &Stop,
 ) -> Exit {
     let fence = Fence { run: job.run, attempt: job.attempt, worker: worker_name() };
     let row = match claim(ports, job, &fence).await {
         Ok(row) => row,
         Err(exit) => return exit,
     };
-    let halt = stop.child_token();
-    let log = Log::new(ports, names::log_stream(&job.id, job.run, job.attempt));
+    let halt = stop.token().child_token();
+    let log = Log::new(ports, log_stream(job));
     let hold = Hold::new(ports, job.id.clone(), fence, halt.clone());
     let dirs = place.dirs(&job.id);
-    let attempt = Attempt { ports, job, place, row: &row, hold: &hold, log: &log, dirs: &dirs, halt: &halt };
+    let mut attempt = Attempt {
+        ports,
+        job,
+        place,
+        row: &row,
+        hold: &hold,
+        log: &log,
+        dirs: &dirs,
+        halt: &halt,
+        stop,
+        locks: OnceLock::new(),
+    };
     let exit = tokio::select! {
         biased;
         exit = Box::pin(attempt.whole(payload)) => exit,
         never = hold.heartbeat() => match never {},
     };
+    if let Some(locks) = attempt.locks.take() {
+        locks.release(&dirs).await;
+    }
     let tally = log.tally();
     if let Some(error) = tally.error {
         tracing::warn!(lost = tally.lost, %error, "lines of the job's log could not be written");
@@ -82,11 +97,16 @@ async fn find(ports: &Ports, job: &Job) -> Result<(), Exit> {
     Err(Exit::NoRow)
 }
 
+/// Where the attempt's lines go: where the compute takes them, else to a stream of its own.
+fn log_stream(job: &Job) -> String {
+    job.log_stream.clone().unwrap_or_else(|| names::log_stream(&job.id, job.run, job.attempt))
+}
+
 async fn claim(ports: &Ports, job: &Job, fence: &Fence) -> Result<Box<JobRow>, Exit> {
     let at_ms = ports.clock.now_ms();
     let claimed = Transition::Claimed {
         fence: fence.clone(),
-        log_stream: names::log_stream(&job.id, job.run, job.attempt),
+        log_stream: log_stream(job),
         compute_id: job.compute_id.clone(),
         batch: job.batch.clone(),
         at_ms,

@@ -16,7 +16,7 @@ use shepard_model::manifest::{self, BatchRef, Header};
 use shepard_model::names::manifest_key;
 use shepard_model::{Inputs, JobId, JobRow, ObjectRef, Outcome, Shape, Stage, State, Transition};
 use shepard_worker::pack::{Did, run_child};
-use shepard_worker::{Assignment, Child, Exit, Job, work};
+use shepard_worker::{Assignment, Child, Exit, Job, Stop, work};
 use tokio_util::sync::CancellationToken;
 
 const BATCH: &str = "20261121-061500-0123456789abcdef";
@@ -260,7 +260,7 @@ async fn a_manifest_that_cannot_be_used_is_said_and_touches_no_row() {
             batch.flock.memory.put("inputs", &key, bytes);
         }
         let child = batch.child(0, 1);
-        let (stop, place) = (&batch.flock.stop, &batch.flock.place);
+        let (stop, place) = (&Stop::new(), &batch.flock.place);
         let error = run_child(&batch.flock.ports, &child, place, &payload("true"), stop).await.unwrap_err();
         assert_eq!(error.code(), 6);
         let said = error.to_string();
@@ -297,7 +297,7 @@ async fn a_row_that_has_left_the_batch_is_not_run() {
         table.apply(&batch.ids[index], &change).await.unwrap();
     }
     let child = batch.child(0, 1);
-    let (flock, stop) = (&batch.flock, CancellationToken::new());
+    let (flock, stop) = (&batch.flock, Stop::new());
     let done = run_child(&flock.ports, &child, &flock.place, &payload("true"), &stop).await.unwrap();
     let did: Vec<_> = done.into_iter().map(|(_, did)| did).collect();
     assert_eq!(did, [Did::Elsewhere, Did::Ran(Exit::Succeeded), Did::Elsewhere]);

@@ -28,6 +28,7 @@ fn spec(dir: &Path) -> PayloadSpec {
         quick_deploy: None,
         ulimit_nofile: None,
         allow_docker: false,
+        interrupted: CancellationToken::new(),
         timeout_s: None,
     }
 }

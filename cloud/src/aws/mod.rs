@@ -8,6 +8,7 @@
 //! | [`table`], `item`, `value`, `feed` | DynamoDB; a row and its variables as an item; what changed |
 //! | [`compute`] | Batch |
 //! | [`secrets`] | Secrets Manager |
+//! | [`notice`] | Spot's notices, off the instance's metadata |
 //! | `error` | the services' errors as [`crate::CloudError`] |
 //!
 //! Nothing here decides anything, and nothing is created: buckets, queues, tables and job definitions are the stack's.
@@ -18,6 +19,7 @@ mod connect;
 mod error;
 mod feed;
 mod item;
+pub mod notice;
 pub mod objects;
 pub mod queue;
 pub mod secrets;
