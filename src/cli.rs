@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use shepard_model::State;
+use shepard_model::{Isolation, State};
 
 /// Run a flock of jobs here or on AWS, watch it live, get the results.
 ///
@@ -166,7 +166,8 @@ pub enum Local {
 pub struct Create {
     /// Name: letters, digits, `-` and `_`
     pub name: String,
-    /// Command that runs each job, as one line with shell-like quoting; no shell reads it
+    /// Command that runs each job, as one line with shell-like quoting; no shell reads it. With `--image` it takes the
+    /// place of the image's entry point
     #[arg(long, value_name = "CMD", conflicts_with = "quick_deploy")]
     pub command: Option<String>,
     /// Folder with a `run.sh` that runs each job; copied into the flock
@@ -181,6 +182,57 @@ pub struct Create {
     /// Seconds after which an attempt is stopped [default: never]
     #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(1..))]
     pub timeout: Option<u64>,
+    /// Run each job in a Docker container of this image, by name or id [default: as a process of this machine]
+    #[arg(long, value_name = "IMAGE")]
+    pub image: Option<String>,
+    /// What the containers are granted.
+    #[command(flatten)]
+    pub grants: Grants,
+}
+
+/// What the containers of a local flock are granted beyond their own.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "With --image: what its containers are granted")]
+pub struct Grants {
+    /// Every capability and device of this machine: a payload can do whatever root can
+    #[arg(long, requires = "image")]
+    pub privileged: bool,
+    /// A device of this machine, such as /dev/fuse; may be repeated
+    #[arg(long = "device", value_name = "PATH", requires = "image")]
+    pub devices: Vec<String>,
+    /// MiB of /dev/shm [default: the engine's 64]
+    #[arg(long, value_name = "N", requires = "image", value_parser = clap::value_parser!(u32).range(1..))]
+    pub shm_mib: Option<u32>,
+    /// This machine's network in place of one of their own
+    #[arg(long, requires = "image")]
+    pub host_network: bool,
+    /// The engine's socket: a payload can do whatever root can
+    #[arg(long, requires = "image")]
+    pub docker_socket: bool,
+    /// A GPU by its UUID, or `all`; may be repeated
+    #[arg(long = "gpu", value_name = "UUID", requires = "image")]
+    pub gpus: Vec<String>,
+    /// Most memory of a job, in MiB; its own SHEPARD_MEMORY is held to that [default: no limit]
+    #[arg(long, value_name = "N", requires = "image", value_parser = clap::value_parser!(u32).range(6..))]
+    pub memory_mib: Option<u32>,
+    /// Most processors of a job, such as 1.5; its own SHEPARD_VCPUS is held to that [default: no limit]
+    #[arg(long = "cpus", value_name = "X", requires = "image", value_parser = cpu_milli)]
+    pub cpu_milli: Option<u32>,
+}
+
+impl From<Grants> for Isolation {
+    fn from(grants: Grants) -> Self {
+        Self {
+            privileged: grants.privileged,
+            devices: grants.devices,
+            gpus: grants.gpus,
+            shm_mib: grants.shm_mib,
+            host_network: grants.host_network,
+            docker_socket: grants.docker_socket,
+            memory_mib: grants.memory_mib,
+            cpu_milli: grants.cpu_milli,
+        }
+    }
 }
 
 /// `shepard batch`
@@ -309,6 +361,20 @@ fn state(word: &str) -> Result<State, String> {
     })
 }
 
+/// Thousandths of a number of processors such as `1.5`.
+fn cpu_milli(text: &str) -> Result<u32, String> {
+    let bad = || "not a number of processors; write for example 1, 2 or 0.5, at least 0.01".to_owned();
+    let (whole, part) = text.split_once('.').unwrap_or((text, ""));
+    let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+    if whole.is_empty() || !digits(whole) || !digits(part) || part.len() > 3 {
+        return Err(bad());
+    }
+    let whole: u32 = whole.parse().map_err(|_| bad())?;
+    let part: u32 = format!("{part:0<3}").parse().map_err(|_| bad())?;
+    let milli = whole.checked_mul(1000).and_then(|milli| milli.checked_add(part)).ok_or_else(bad)?;
+    if milli < 10 { Err(bad()) } else { Ok(milli) }
+}
+
 /// Milliseconds of a duration such as `10m`.
 fn duration_ms(text: &str) -> Result<i64, String> {
     let bad = || "not a duration; write for example 90s, 10m, 2h or 1d".to_owned();
@@ -337,6 +403,39 @@ mod tests {
         for bad in ["", "10", "-5m", "1month", "soon"] {
             assert!(duration_ms(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn processors_are_read_to_the_thousandth() {
+        for (text, milli) in [("1", 1000), ("0.5", 500), ("1.25", 1250), ("16", 16_000), ("0.010", 10)] {
+            assert_eq!(cpu_milli(text), Ok(milli), "{text}");
+        }
+        for bad in ["", "0", "0.001", "-1", ".5", "1.2345", "1e3", "many", "99999999"] {
+            assert!(cpu_milli(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn grants_are_of_containers() {
+        let parse = |rest: &[&str]| {
+            Cli::try_parse_from([&["shepard", "local", "create", "f"], rest].concat()).is_ok()
+        };
+        for grant in [
+            &["--privileged"][..],
+            &["--device", "/dev/fuse"],
+            &["--shm-mib", "1"],
+            &["--host-network"],
+            &["--docker-socket"],
+            &["--gpu", "all"],
+            &["--memory-mib", "6"],
+            &["--cpus", "0.5"],
+        ] {
+            assert!(!parse(grant), "{grant:?} without an image grants nothing to nobody");
+            assert!(parse(&[&["--image", "i"], grant].concat()), "{grant:?}");
+        }
+        assert!(parse(&["--image", "i", "--command", "x y"]));
+        assert!(!parse(&["--image", "i", "--shm-mib", "0"]));
+        assert!(!parse(&["--image", "i", "--memory-mib", "5"]));
     }
 
     #[test]

@@ -40,7 +40,41 @@ pub struct IsolationError {
     pub wanted: &'static str,
 }
 
+/// Least memory an engine gives a container, in MiB.
+const LEAST_MEMORY_MIB: u32 = 6;
+/// Least processor time an engine gives a container, in thousandths of a CPU.
+const LEAST_CPU_MILLI: u32 = 10;
+
 impl Isolation {
+    /// What cannot be about it, in words that end a sentence; None where it can be.
+    pub fn problem(&self) -> Option<String> {
+        let odd_device = |path: &&String| {
+            !path.starts_with('/')
+                || path.split('/').any(|part| part == "..")
+                || path.contains([':', ','])
+                || path.chars().any(char::is_control)
+        };
+        let odd_gpu = |gpu: &&String| !gpu.starts_with("GPU-") && !gpu.starts_with("MIG-");
+        let all_gpus = self.gpus.iter().any(|gpu| gpu == "all");
+        if let Some(bad) = self.devices.iter().find(odd_device) {
+            Some(format!("a device is an absolute path like /dev/fuse, not {bad:?}"))
+        } else if all_gpus && self.gpus.len() > 1 {
+            Some("all GPUs and some by name is one of the two too many".to_owned())
+        } else if let Some(bad) = self.gpus.iter().filter(|_| !all_gpus).find(odd_gpu) {
+            Some(format!(
+                "a GPU is named by its UUID (nvidia-smi -L says it) or by the word all, not {bad:?}"
+            ))
+        } else if self.shm_mib == Some(0) {
+            Some("shm_mib must be at least 1; leave it out for the engine's own 64".to_owned())
+        } else if self.memory_mib.is_some_and(|mib| mib < LEAST_MEMORY_MIB) {
+            Some(format!("memory_mib must be at least {LEAST_MEMORY_MIB}; leave it out for no limit"))
+        } else if self.cpu_milli.is_some_and(|milli| milli < LEAST_CPU_MILLI) {
+            Some(format!("cpu_milli must be at least {LEAST_CPU_MILLI}; leave it out for no limit"))
+        } else {
+            None
+        }
+    }
+
     /// Reads the grants off a worker's environment, by a function that gives a variable's value. Empty is absent.
     ///
     /// # Errors
@@ -122,6 +156,39 @@ mod tests {
             (vec!["/dev/fuse".into(), "/dev/kvm".into()], vec!["GPU-1".into(), "GPU-2".into()])
         );
         assert_eq!(all.shm_mib, Some(512));
+    }
+
+    #[test]
+    fn grants_that_cannot_be_are_told_from_those_that_can() {
+        let good = Isolation {
+            privileged: true,
+            devices: vec!["/dev/fuse".into()],
+            gpus: vec!["GPU-1".into(), "MIG-2".into()],
+            shm_mib: Some(1),
+            memory_mib: Some(6),
+            cpu_milli: Some(10),
+            ..Isolation::default()
+        };
+        assert_eq!(good.problem(), None);
+        assert_eq!(Isolation { gpus: vec!["all".into()], ..Isolation::default() }.problem(), None);
+        let device = |path: &str| Isolation { devices: vec![path.into()], ..Isolation::default() };
+        let gpus = |names: &[&str]| Isolation {
+            gpus: names.iter().map(|name| (*name).to_owned()).collect(),
+            ..Isolation::default()
+        };
+        for (bad, word) in [
+            (device("fuse"), "device"),
+            (device("/dev/../etc"), "device"),
+            (device("/dev/a:/dev/b:rwm"), "device"),
+            (gpus(&["0"]), "UUID"),
+            (gpus(&["all", "GPU-1"]), "too many"),
+            (Isolation { shm_mib: Some(0), ..Isolation::default() }, "shm_mib"),
+            (Isolation { memory_mib: Some(5), ..Isolation::default() }, "memory_mib"),
+            (Isolation { cpu_milli: Some(9), ..Isolation::default() }, "cpu_milli"),
+        ] {
+            let said = bad.problem().unwrap();
+            assert!(said.contains(word), "{said}");
+        }
     }
 
     #[test]

@@ -169,6 +169,11 @@ impl JobRow {
         Shape::of(&self.variables).unwrap_or_default()
     }
 
+    /// How the payload of the newest attempt that came so far ran: as a process, in a container. In the worker's words.
+    pub fn way(&self) -> Option<&str> {
+        self.timeline.iter().rev().find(|note| note.stage == Stage::Payload)?.detail.as_deref()
+    }
+
     /// The log stream of the newest attempt.
     pub fn log_stream(&self) -> Option<&str> {
         self.attempts.last().map(|attempt| attempt.log_stream.as_str())

@@ -1,6 +1,7 @@
 //! `shepard local`: the flocks of this machine.
 
 use serde::Serialize;
+use shepard_cloud::local::Settings;
 
 use super::output::columns;
 use super::{Context, Exit};
@@ -54,6 +55,8 @@ async fn create(context: &Context<'_>, arguments: cli::Create) -> Result<Exit> {
         max_jobs: arguments.max_jobs,
         attempts: Some(arguments.attempts),
         timeout_s: arguments.timeout,
+        image: arguments.image,
+        isolation: arguments.grants.into(),
     };
     let home = context.home();
     let result = flocks::create(&home, &request).await;
@@ -71,7 +74,13 @@ async fn create(context: &Context<'_>, arguments: cli::Create) -> Result<Exit> {
         flock.name(),
         folders.inputs.display()
     ));
-    if request.command.is_none() && request.quick_deploy.is_none() {
+    if let Some(image) = &request.image {
+        if let Err(said) = flocks::engine_answers().await {
+            context
+                .out
+                .note(&format!("its jobs run in containers of {image}, and for now none would: {said}"));
+        }
+    } else if request.command.is_none() && request.quick_deploy.is_none() {
         context.out.note(
             "it has no command and no quick-deploy folder: each inputs.txt must name a QUICK_DEPLOY_DIRECTORY",
         );
@@ -93,11 +102,7 @@ async fn list(context: &Context<'_>) -> Result<Exit> {
         .map(|flock| {
             let runs = match (&flock.settings, flock.problem) {
                 (_, Some(problem)) => problem,
-                (Some(settings), None) => match (&settings.command, &settings.quick_deploy) {
-                    (Some(argv), _) => format!("runs {}", argv.join(" ")),
-                    (None, Some(folder)) => format!("runs {folder}/run.sh"),
-                    (None, None) => "runs what each job names".to_owned(),
-                },
+                (Some(settings), None) => runs(settings),
                 (None, None) => String::new(),
             };
             let state = if flock.running { "running" } else { "stopped" };
@@ -108,6 +113,20 @@ async fn list(context: &Context<'_>) -> Result<Exit> {
         context.out.line(&line)?;
     }
     Ok(Exit::Ok)
+}
+
+/// What a flock's jobs run, and which way.
+fn runs(settings: &Settings) -> String {
+    let what = match (&settings.command, &settings.quick_deploy, &settings.image) {
+        (Some(argv), _, _) => argv.join(" "),
+        (None, Some(folder), _) => format!("{folder}/run.sh"),
+        (None, None, Some(_)) => "the image's own program".to_owned(),
+        (None, None, None) => "what each job names".to_owned(),
+    };
+    match &settings.image {
+        Some(image) => format!("runs {what} in containers of {image}"),
+        None => format!("runs {what}"),
+    }
 }
 
 async fn remove(context: &Context<'_>, name: &str, yes: Option<&str>) -> Result<Exit> {

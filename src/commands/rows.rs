@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 use shepard_model::{JobRow, Value, status};
 
 /// The names that are ours at the top of a job's object. A user's variable of such a name is under `variables`.
-const OURS: [&str; 13] = [
+const OURS: [&str; 14] = [
     "UUID",
     "JOB_STATUS",
     "START_TIME",
@@ -18,6 +18,7 @@ const OURS: [&str; 13] = [
     "created",
     "started",
     "ended",
+    "way",
     "variables",
 ];
 
@@ -46,6 +47,7 @@ impl Serialize for Shown<'_> {
         map.serialize_entry("created", &row.created_ms)?;
         map.serialize_entry("started", &row.started_ms)?;
         map.serialize_entry("ended", &row.ended_ms)?;
+        map.serialize_entry("way", &row.way())?;
         map.serialize_entry("variables", &Variables(row))?;
         map.end()
     }
@@ -92,6 +94,7 @@ pub(super) fn attribute(row: &JobRow, name: &str) -> Option<String> {
         "created" => number(Some(row.created_ms)),
         "started" => number(row.started_ms),
         "ended" => number(row.ended_ms),
+        "way" => row.way().map(str::to_owned),
         name => row.variables.iter().find(|(known, _)| known == name).map(|(_, value)| match value {
             Value::String(text) => text.clone(),
             other => other.to_json(),
@@ -101,7 +104,7 @@ pub(super) fn attribute(row: &JobRow, name: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use shepard_model::{Inputs, JobId, ObjectRef};
+    use shepard_model::{Inputs, JobId, Note, ObjectRef, Stage};
 
     use super::*;
 
@@ -120,10 +123,24 @@ mod tests {
                 r#"{"UUID":"abc","JOB_STATUS":"not_yet_initiated","START_TIME":"not_yet_initiated","#,
                 r#""END_TIME":86405,"n":1.500,"big":123456789012345678901234567890,"l":[0.10],"#,
                 r#""input":"k.zip","state":"queued","outcome":null,"reason":null,"attempts":0,"#,
-                r#""created":5000,"started":null,"ended":null,"#,
+                r#""created":5000,"started":null,"ended":null,"way":null,"#,
                 r#""variables":{"n":1.500,"big":123456789012345678901234567890,"l":[0.10],"input":"mine"}}"#
             )
         );
+    }
+
+    #[test]
+    fn the_way_a_job_ran_is_that_of_its_newest_attempt() {
+        let mut row = row("{}");
+        let mut ran = |stage, way: &str| {
+            row.timeline.push(Note { stage, at_ms: 1, detail: Some(way.to_owned()) });
+        };
+        ran(Stage::Payload, "as a process");
+        ran(Stage::Lost, "killed");
+        ran(Stage::Payload, "in a container");
+        ran(Stage::Cleaning, "x");
+        assert_eq!(attribute(&row, "way").as_deref(), Some("in a container"));
+        assert!(serde_json::to_string(&Shown(&row)).expect("json").contains(r#""way":"in a container""#));
     }
 
     #[test]

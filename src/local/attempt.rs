@@ -253,16 +253,19 @@ async fn end_of(context: &Context, job: &LocalJob, gone: &Gone, row: JobRow) -> 
     if row.outcome.is_some() {
         return Ok(recorded(&row));
     }
-    let reason = gone.words();
+    // A worker that gave its attempt back itself has said why in the row; nobody knows better.
+    let given_back = row
+        .attempts
+        .iter()
+        .find(|one| row.claim.is_none() && (one.run, one.attempt) == (run, job.attempt))
+        .map(|one| one.reason.clone().unwrap_or_else(|| "interrupted".to_owned()));
+    let reason = given_back.clone().unwrap_or_else(|| gone.words());
     // Who stops a flock does not use up the attempts of its jobs.
     let interrupted = context.interrupt.is_cancelled();
     let again = |reason| if interrupted { End::Interrupted } else { End::Retry { reason } };
     let retry = interrupted || job.attempt < context.settings.attempts.max(1);
-    // A worker that was told to stop has given its attempt back itself.
-    let given_back =
-        row.claim.is_none() && row.attempts.iter().any(|one| (one.run, one.attempt) == (run, job.attempt));
-    if given_back && retry {
-        return Ok(again("interrupted".to_owned()));
+    if given_back.is_some() && retry {
+        return Ok(again(reason));
     }
     let lost = lost(context, job, reason.clone(), retry);
     match context.ports.table.apply(&row.id, &lost).await? {

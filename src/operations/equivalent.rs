@@ -60,7 +60,35 @@ pub fn create(request: &Create) -> Vec<String> {
     add("--max-jobs", request.max_jobs.map(|n| n.to_string()));
     add("--attempts", request.attempts.map(|n| n.to_string()));
     add("--timeout", request.timeout_s.map(|n| n.to_string()));
+    add("--image", request.image.clone());
+    let granted = &request.isolation;
+    for device in &granted.devices {
+        add("--device", Some(device.clone()));
+    }
+    for gpu in &granted.gpus {
+        add("--gpu", Some(gpu.clone()));
+    }
+    add("--shm-mib", granted.shm_mib.map(|n| n.to_string()));
+    add("--memory-mib", granted.memory_mib.map(|n| n.to_string()));
+    add("--cpus", granted.cpu_milli.map(processors));
+    for (flag, is_granted) in [
+        ("--privileged", granted.privileged),
+        ("--host-network", granted.host_network),
+        ("--docker-socket", granted.docker_socket),
+    ] {
+        if is_granted {
+            line.push(flag.to_owned());
+        }
+    }
     line
+}
+
+/// Thousandths of a processor as a person writes them.
+pub fn processors(milli: u32) -> String {
+    match (milli / 1000, milli % 1000) {
+        (whole, 0) => whole.to_string(),
+        (whole, part) => format!("{whole}.{part:03}").trim_end_matches('0').to_owned(),
+    }
 }
 
 /// `shepard local start`, `stop` or `rm`.
@@ -76,8 +104,10 @@ pub fn local(verb: &str, flock: &str) -> Vec<String> {
 mod tests {
     use clap::Parser as _;
 
+    use shepard_model::Isolation;
+
     use super::*;
-    use crate::cli::Cli;
+    use crate::cli::{Cli, Command, Local};
 
     #[test]
     fn every_line_is_one_that_the_parser_takes() {
@@ -89,6 +119,28 @@ mod tests {
             timeout_s: Some(9),
             ..Create::default()
         };
+        let contained = Create {
+            image: Some("repo/tools:1".into()),
+            isolation: Isolation {
+                privileged: true,
+                devices: vec!["/dev/fuse".into(), "/dev/kvm".into()],
+                gpus: vec!["all".into()],
+                shm_mib: Some(512),
+                host_network: true,
+                docker_socket: true,
+                memory_mib: Some(100),
+                cpu_milli: Some(1500),
+            },
+            ..Create::default()
+        };
+        let contained = Create { name: "f".into(), ..contained };
+        let Some(Command::Local { command: Local::Create(read) }) =
+            Cli::try_parse_from(create(&contained)).expect("parses").command
+        else {
+            panic!("it makes a flock");
+        };
+        assert_eq!(read.image, contained.image);
+        assert_eq!(Isolation::from(read.grants), contained.isolation, "what is granted is all there");
         let lines = [
             batch("f", Path::new("a b"), Some("t")),
             on_jobs("terminate", "f", &["x", "y"]),

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use shepard_cloud::local::{FlockDir, Home, LocalFlock, Settings};
 use shepard_cloud::{Kind, Ports};
-use shepard_model::ObjectRef;
+use shepard_model::{Isolation, ObjectRef};
 
 use super::error::{OperationError, Result};
 use super::jobs;
@@ -59,6 +59,10 @@ pub struct Create {
     pub attempts: Option<u32>,
     /// Seconds after which an attempt is stopped; None is never.
     pub timeout_s: Option<u64>,
+    /// Image that each job runs in a container of; None is a process of this machine.
+    pub image: Option<String>,
+    /// What those containers are granted.
+    pub isolation: Isolation,
 }
 
 /// What a flock holds.
@@ -168,8 +172,11 @@ pub async fn create(home: &Home, request: &Create) -> Result<FlockDir> {
         max_jobs: request.max_jobs.unwrap_or(defaults.max_jobs),
         attempts: request.attempts.unwrap_or(defaults.attempts),
         timeout_s: request.timeout_s,
+        image: request.image.clone(),
+        isolation: request.isolation.clone(),
         ..defaults
     };
+    fits_machine(&settings.isolation)?;
     let flock = home.create(&settings)?;
     if let (Some(from), Some(folder)) = (&request.quick_deploy, &folder) {
         let deployed = match LocalFlock::open(&flock) {
@@ -183,6 +190,28 @@ pub async fn create(home: &Home, request: &Create) -> Result<FlockDir> {
         }
     }
     Ok(flock)
+}
+
+/// What this machine cannot give to a single job is refused here, and not to each of them.
+fn fits_machine(isolation: &Isolation) -> Result<()> {
+    let processors = std::thread::available_parallelism().map_or(u64::MAX, |n| n.get() as u64);
+    if isolation.cpu_milli.is_some_and(|milli| u64::from(milli) > processors.saturating_mul(1000)) {
+        return Err(OperationError::Usage(format!(
+            "this machine has {processors} processors; --cpus asks for more"
+        )));
+    }
+    if let Some(missing) = isolation.devices.iter().find(|path| !Path::new(path).exists()) {
+        return Err(OperationError::Usage(format!("this machine has no device {missing}")));
+    }
+    Ok(())
+}
+
+/// Whether a Docker engine answers this user now.
+///
+/// # Errors
+/// The line that says why not, and what to do.
+pub async fn engine_answers() -> std::result::Result<(), String> {
+    shepard_engine::Engine::connect(None).await.map(|_| ()).map_err(|error| error.to_string())
 }
 
 /// The arguments of a command line.

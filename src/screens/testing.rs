@@ -286,7 +286,8 @@ pub(crate) fn running(key: &str) -> JobRow {
                 fence: fence(1),
                 stage: *stage,
                 status: None,
-                detail: None,
+                detail: (*stage == Stage::Payload)
+                    .then(|| "as a process of this machine, not isolated from it".to_owned()),
                 at_ms: NOW - ago,
             },
         )

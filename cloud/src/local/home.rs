@@ -364,12 +364,21 @@ impl Settings {
             "timeout_s must be at least 1; leave it out for no limit"
         } else if self.command.as_ref().is_some_and(|argv| argv.first().is_none_or(String::is_empty)) {
             "the command must name a program"
-        } else if self.image.as_ref().is_some_and(String::is_empty) {
-            "the image must have a name; leave it out to run processes of this machine"
+        } else if self.image.as_deref().is_some_and(is_no_image) {
+            "an image has a name like REPOSITORY:TAG or sha256:…, without spaces; leave it out to run processes of \
+             this machine"
+        } else if self.image.is_none() && self.isolation != Isolation::default() {
+            "isolation is of payloads in containers; name their image, or leave it out"
+        } else if let Some(problem) = self.isolation.problem() {
+            return Err(self.unusable(&problem));
         } else {
             return Ok(());
         };
-        Err(CloudError::new("use the settings of", &self.name, Kind::Invalid).because(problem))
+        Err(self.unusable(problem))
+    }
+
+    fn unusable(&self, problem: &str) -> CloudError {
+        CloudError::new("use the settings of", &self.name, Kind::Invalid).because(problem)
     }
 
     fn to_json(&self) -> Result<Vec<u8>> {
@@ -379,6 +388,15 @@ impl Settings {
         text.push(b'\n');
         Ok(text)
     }
+}
+
+/// What no image can be called: an engine would say so of each job.
+fn is_no_image(name: &str) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '/' | ':' | '@');
+    name.is_empty()
+        || name.len() > 512
+        || !name.chars().all(fits)
+        || name.starts_with(['-', '.', '/', ':', '@'])
 }
 
 /// Makes a folder, and those above it, that only its owner may enter. One that exists is left as it is.
@@ -490,7 +508,18 @@ mod tests {
         let settings = flock.settings().expect("settings");
         assert_eq!((settings.name.as_str(), settings.max_jobs, settings.attempts), ("a", 7, 3));
 
-        for bad in ["", "7", r#"{"max_jobs":0}"#, r#"{"command":[]}"#, r#"{"max_jobs":"many"}"#] {
+        for bad in [
+            "",
+            "7",
+            r#"{"max_jobs":0}"#,
+            r#"{"command":[]}"#,
+            r#"{"max_jobs":"many"}"#,
+            r#"{"image":""}"#,
+            r#"{"image":"--privileged"}"#,
+            r#"{"image":"a b"}"#,
+            r#"{"isolation":{"privileged":true}}"#,
+            r#"{"image":"a:b","isolation":{"memory_mib":1}}"#,
+        ] {
             fs::write(flock.settings_file(), bad).expect("write");
             assert_eq!(flock.settings().expect_err(bad).kind, Kind::Invalid, "{bad}");
         }
