@@ -142,6 +142,10 @@ pub struct ContainerInfo {
     pub cgroup_parent: Option<String>,
     /// The host's files and folders that it has.
     pub mounts: Vec<Mount>,
+    /// Which driver takes its output: `json-file`, `awslogs`, `none`.
+    pub log_driver: String,
+    /// The driver's options.
+    pub log_options: BTreeMap<String, String>,
 }
 
 /// How a container ended.
@@ -327,6 +331,7 @@ fn info(seen: ContainerInspectResponse) -> ContainerInfo {
     let mounts = seen.mounts.unwrap_or_default().into_iter().filter_map(|mount| {
         Some(Mount { source: mount.source?, target: mount.destination?, read_only: mount.rw == Some(false) })
     });
+    let log = host.log_config.unwrap_or_default();
     ContainerInfo {
         id: seen.id.unwrap_or_default(),
         name: bare(&seen.name.unwrap_or_default()),
@@ -339,6 +344,8 @@ fn info(seen: ContainerInspectResponse) -> ContainerInfo {
         cpuset: word(host.cpuset_cpus),
         cgroup_parent: word(host.cgroup_parent),
         mounts: mounts.collect(),
+        log_driver: log.typ.unwrap_or_default(),
+        log_options: log.config.unwrap_or_default().into_iter().collect(),
     }
 }
 

@@ -154,6 +154,8 @@ pub mod worker_env {
     pub const MANIFEST: &str = "SHEPARD_MANIFEST";
     /// Ours: rows of the manifest that one container runs. Absent means 1.
     pub const PACK: &str = "SHEPARD_PACK";
+    /// Ours: days for which the row of a job that has ended is kept. Absent means 30.
+    pub const KEEP_DAYS: &str = "SHEPARD_KEEP_DAYS";
     /// Ours: `True` gives the payload every privilege, as the original always did. Absent means `False`.
     pub const PRIVILEGED: &str = "SHEPARD_PRIVILEGED";
     /// Ours: devices of the host that the payload gets, as paths with commas between them.

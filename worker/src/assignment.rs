@@ -51,6 +51,16 @@ impl Assignment {
         Ok(Self::Child(Box::new(Child { common, manifest: manifest.to_owned(), index, pack })))
     }
 
+    /// The same, whose jobs' lines go where the compute's log driver takes this process's output.
+    #[must_use]
+    pub fn logging_to(mut self, log_stream: Option<String>) -> Self {
+        match &mut self {
+            Self::Job(job) => job.log_stream = log_stream,
+            Self::Child(child) => child.common.log_stream = log_stream,
+        }
+        self
+    }
+
     /// What every job of the container has in common; its id is the job's, or the batch's.
     pub fn common(&self) -> &Job {
         match self {

@@ -24,7 +24,7 @@ pub struct Job {
     /// The compute's id of the job, if it says.
     pub compute_id: Option<String>,
     /// What the compute's log driver writes this process's output to, where that is the job's log, such as
-    /// `/aws/batch/job:NAME/default/ID`. The rows of a pack share it. None gives each attempt a stream of its own.
+    /// `/aws/batch/job:NAME/default/ID`. The rows of a pack share it. None: each attempt has a stream of its own.
     pub log_stream: Option<String>,
     /// Where the manifest says that the row is; None for a job of its own.
     pub batch: Option<BatchRef>,

@@ -51,7 +51,7 @@ pub(crate) async fn run_found(
         Err(exit) => return exit,
     };
     let halt = stop.token().child_token();
-    let log = Log::new(ports, log_stream(job));
+    let log = Log::new(ports, names::log_stream(&job.id, job.run, job.attempt));
     let hold = Hold::new(ports, job.id.clone(), fence, halt.clone());
     let dirs = place.dirs(&job.id);
     let mut attempt = Attempt {
@@ -97,7 +97,8 @@ async fn find(ports: &Ports, job: &Job) -> Result<(), Exit> {
     Err(Exit::NoRow)
 }
 
-/// Where the attempt's lines go: where the compute takes them, else to a stream of its own.
+/// Where a reader finds the attempt's lines: where the compute takes them, else in a stream of its own. The worker itself
+/// keeps each attempt's apart, so that what a failed job of a pack leaves has no lines of its neighbours.
 fn log_stream(job: &Job) -> String {
     job.log_stream.clone().unwrap_or_else(|| names::log_stream(&job.id, job.run, job.attempt))
 }

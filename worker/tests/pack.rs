@@ -138,6 +138,23 @@ async fn every_child_finds_its_own_rows_with_one_read() {
 }
 
 #[tokio::test]
+async fn rows_that_share_the_computes_log_leave_only_their_own_lines() {
+    const SHARED: &str = "/aws/batch/job:definition/default/7";
+    let batch = Batch::new(&[PLAIN; 2], 2);
+    let assignment = batch.assignment(0, 1).logging_to(Some(SHARED.to_owned()));
+    let payload = payload(r#"echo "I am $UUID"; exit 3"#);
+    let stop = batch.flock.stop.clone();
+    assert_eq!(work(&batch.flock.ports, &assignment, &batch.flock.place, &payload, stop).await, 1);
+    for (index, row) in batch.rows().into_iter().enumerate() {
+        assert_eq!(row.log_stream(), Some(SHARED), "readers are told where the lines are");
+        let left = batch.flock.unzip("errors", &row.results[0].key);
+        let log: String = left.into_iter().map(|(_, text)| text).collect();
+        let (own, other) = (&batch.ids[index], &batch.ids[1 - index]);
+        assert!(log.contains(&format!("I am {own}")) && !log.contains(&format!("I am {other}")), "{log}");
+    }
+}
+
+#[tokio::test]
 async fn bad_rows_of_a_pack_fail_alone() {
     let variables: Vec<_> =
         (0..50).map(|index| Some(if index % 7 == 3 { r#"{"bad":1}"# } else { "{}" })).collect();

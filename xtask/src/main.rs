@@ -1,8 +1,9 @@
 //! Chores of the project: `cargo xtask generate` writes what is derived from the code, `--check` fails where a file
-//! on disk differs from it; `cargo xtask lambda` builds the Lambda program's zip. CI runs the check; nothing here is
-//! part of the product.
+//! on disk differs from it; `cargo xtask lambda` builds the Lambda program's zip, `cargo xtask worker` the program of a
+//! flock's image. CI runs the check; nothing here is part of the product.
 
 mod lambda;
+mod musl;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -12,6 +13,11 @@ use io::Write as _;
 use shepard::app::actions::{ACTIONS, Reach, Scope};
 use shepard::ui::Role;
 use shepard::ui::theme::BUILT_IN;
+
+/// The profile of what is shipped: little to load.
+const WORKER_PROFILE: &str = "lambda";
+/// The profile of what is tried.
+const QUICK_PROFILE: &str = "quick";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -23,8 +29,11 @@ fn main() -> ExitCode {
             say(&format!("wrote {}", zip.display()));
             true
         }),
+        ["worker"] => worker(WORKER_PROFILE),
+        // For tests of the image: built in a fraction of the time.
+        ["worker", "--quick"] => worker(QUICK_PROFILE),
         _ => {
-            say("usage: cargo xtask generate [--check] | cargo xtask lambda");
+            say("usage: cargo xtask generate [--check] | cargo xtask lambda | cargo xtask worker [--quick]");
             return ExitCode::from(2);
         }
     };
@@ -36,6 +45,13 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Builds the program of a flock's image, and prints its path alone.
+fn worker(profile: &str) -> io::Result<bool> {
+    let path = musl::build(&root(), "shepard-container", "worker", profile)?;
+    writeln!(io::stdout(), "{}", path.display())?;
+    Ok(true)
 }
 
 /// Every generated file: its path from the root of the workspace, and what it must hold.

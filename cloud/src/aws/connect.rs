@@ -7,7 +7,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use aws_config::{BehaviorVersion, SdkConfig};
+use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
 use aws_smithy_http_client::{Builder, tls};
 use aws_smithy_types::retry::RetryConfig;
@@ -37,6 +37,8 @@ pub struct Profile {
     /// A configuration file to read in place of the SDK's own. Then no environment variable counts either, so that
     /// what is in the file is all there is.
     pub file: Option<PathBuf>,
+    /// The region, in place of what the SDK would find. A worker is told it by a variable that the SDK does not know.
+    pub region: Option<String>,
 }
 
 /// Reads the configuration.
@@ -55,6 +57,9 @@ pub(super) async fn load(profile: &Profile) -> SdkConfig {
         .http_client(client)
         .timeout_config(timeouts)
         .retry_config(retries);
+    if let Some(region) = &profile.region {
+        loader = loader.region(Region::new(region.clone()));
+    }
     if let Some(name) = &profile.name {
         loader = loader.profile_name(name);
     }

@@ -129,7 +129,7 @@ impl Emulator {
     }
 
     fn profile(&self) -> Profile {
-        Profile { name: Some("emulator".into()), file: Some(self.dir.join("config")) }
+        Profile { name: Some("emulator".into()), file: Some(self.dir.join("config")), region: None }
     }
 
     fn ask(&self, what: &serde_json::Value) -> serde_json::Value {
