@@ -38,6 +38,23 @@ pub fn failure_key(tag: Option<&str>, id: &JobId, start_epoch_s: i64) -> String 
     format!("{prefix}error@{id}_{start_epoch_s}.zip")
 }
 
+/// Longest key that S3 takes, in bytes (S3 user guide, 2026-11).
+pub const LONGEST_KEY: usize = 1024;
+
+/// Why a key is none that we write; None where it is one. It must fit into S3, and could be a path: nothing that we make
+/// may lead out of a folder when it is downloaded.
+pub fn key_problem(key: &str) -> Option<&'static str> {
+    if key.is_empty() {
+        Some("the key is empty")
+    } else if key.len() > LONGEST_KEY {
+        Some("the key is longer than 1024 bytes")
+    } else if key.starts_with('/') || key.contains('\0') || key.split('/').any(|part| part == "..") {
+        Some("the key leads out of its bucket")
+    } else {
+        None
+    }
+}
+
 /// Random hex digits in the key of an upload: 48 bits. Ten thousand folders of one name meet with a chance of 1 in
 /// 5 million.
 pub const UPLOAD_DIGITS: usize = 12;
@@ -179,6 +196,17 @@ pub mod worker_env {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn keys_that_are_none() {
+        let longest = "x".repeat(LONGEST_KEY);
+        for key in ["a", "a/b", "...", "a..b/c", "-rf", "a\nb", "\u{1b}[0m", &longest] {
+            assert_eq!(key_problem(key), None, "{key:?}");
+        }
+        for key in ["", "/a", "..", "../a", "a/..", "a/../b", "a\0b", &format!("{longest}x")] {
+            assert!(key_problem(key).is_some(), "{key:?}");
+        }
+    }
 
     #[test]
     fn an_upload_is_called_by_its_folder() {

@@ -1,26 +1,28 @@
 //! A directory into a zip, whatever lies in it.
 //!
-//! Entries are relative, in byte order of their names, directories included, deflated, zip64 where they are
-//! large. A link's content is stored where it stays inside the directory; other links, sockets, pipes and
-//! devices are passed over and named. Memory does not grow with the data. Blocking: call it off the runtime.
+//! Entries are relative, in byte order of their names, directories included. A link's content is stored where it stays
+//! inside the directory. Other links, sockets, pipes, devices, files that vanish before they are opened, and names that
+//! another system would read as leading out of the folder are passed over and named. A file that grows or shrinks while
+//! it is read is stored as it was read. Memory does not grow with the data. Blocking: call it off the runtime.
 
-use std::fs::File;
-use std::io::{self, BufWriter, ErrorKind, Read as _, Write};
+use std::ffi::OsStr;
+use std::fs::{File, Metadata};
+use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::OFlags;
-use zip::result::ZipError;
-use zip::write::SimpleFileOptions;
-use zip::{CompressionMethod, DateTime, ZipWriter};
+use tokio::sync::mpsc;
+
+use crate::zip_stream::{Fault, Head, ZipStream, dos_time};
 
 /// Names of passed-over entries that are kept; beyond that they are counted only.
 const NAMES_KEPT: usize = 20;
 
 /// What goes into an archive.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Source {
     /// A directory's content, under a prefix that is empty or ends in `/`.
     Tree {
@@ -29,12 +31,12 @@ pub enum Source {
         /// Prefix of its entries' names.
         prefix: &'static str,
     },
-    /// One file under a name.
-    File {
-        /// The file.
-        path: PathBuf,
+    /// A file that is nowhere yet: its content comes in pieces, none of them empty, until the sender is dropped.
+    Text {
         /// Its entry's name.
         name: &'static str,
+        /// The pieces.
+        pieces: mpsc::Receiver<Vec<u8>>,
     },
 }
 
@@ -88,64 +90,82 @@ pub fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge)
 }
 
-/// Writes an archive to a file that must not exist. On an error, and where nothing was to be stored, no file is
-/// left. `given_up` is looked at between reads.
+/// Writes an archive, front to back. Where nothing was to be stored, nothing is written. `given_up` is looked at between
+/// reads.
 ///
 /// # Errors
-/// See [`ArchiveError`].
-pub fn write(to: &Path, sources: &[Source], given_up: &AtomicBool) -> Result<Written, ArchiveError> {
-    let file = File::options().write(true).create_new(true).open(to).map_err(ArchiveError::Write)?;
-    let outcome = fill(file, sources, given_up);
-    if !matches!(&outcome, Ok(written) if written.entries > 0) {
-        // Nothing to keep, or nothing whole.
-        let _ = std::fs::remove_file(to);
-    }
-    outcome
-}
-
-fn fill(file: File, sources: &[Source], given_up: &AtomicBool) -> Result<Written, ArchiveError> {
-    let zip = ZipWriter::new(BufWriter::with_capacity(256 * 1024, file));
-    let mut archive = Archive { zip, written: Written::default(), buffer: vec![0; 64 * 1024], given_up };
+/// See [`ArchiveError`]; what was written is then of no use.
+pub fn write(to: impl Write, sources: Vec<Source>, given_up: &AtomicBool) -> Result<Written, ArchiveError> {
+    let mut archive = Archive { zip: ZipStream::new(to), written: Written::default(), given_up };
     for source in sources {
         match source {
-            Source::Tree { dir, prefix } => archive.tree(dir, prefix)?,
-            Source::File { path, name } => archive.file(path, name)?,
+            Source::Tree { dir, prefix } => archive.tree(&dir, prefix)?,
+            Source::Text { name, pieces } => archive.text(name, pieces)?,
         }
     }
-    let mut file = archive.zip.finish().map_err(zip_error)?;
-    file.flush().map_err(ArchiveError::Write)?;
+    if archive.written.entries > 0 {
+        archive.zip.finish().map_err(ArchiveError::Write)?;
+    }
     Ok(archive.written)
 }
 
-struct Archive<'a> {
-    zip: ZipWriter<BufWriter<File>>,
+struct Archive<'a, W: Write> {
+    zip: ZipStream<W>,
     written: Written,
-    buffer: Vec<u8>,
     given_up: &'a AtomicBool,
 }
 
-impl Archive<'_> {
+/// A directory that is being walked.
+struct Level {
+    path: PathBuf,
+    /// Of its entries' names.
+    prefix: Vec<u8>,
+    names: Names,
+}
+
+/// The names in a directory, in byte order: nine bytes each beside their own, for there may be millions.
+struct Names {
+    bytes: Vec<u8>,
+    /// Where each begins and how long it is, last name first.
+    spans: Vec<(u32, u8)>,
+}
+
+impl<W: Write> Archive<'_, W> {
     fn tree(&mut self, top: &Path, prefix: &str) -> Result<(), ArchiveError> {
         match std::fs::symlink_metadata(top) {
             Ok(found) if found.is_dir() => {}
             Ok(_) => return Err(ArchiveError::Replaced),
             Err(error) if error.kind() == ErrorKind::NotFound => return Err(ArchiveError::Gone),
-            Err(source) => return Err(ArchiveError::Read { name: prefix.to_owned(), source }),
+            Err(source) => return Err(read_error(prefix.as_bytes(), source)),
         }
-        let home = top.canonicalize().map_err(|source| read_error(prefix, source))?;
+        let home = top.canonicalize().map_err(|source| read_error(prefix.as_bytes(), source))?;
         // Depth first over an explicit stack: a tree may be deeper than a thread's stack allows.
-        let mut waiting: Vec<(PathBuf, String)> = children(top, prefix)?;
-        while let Some((path, name)) = waiting.pop() {
+        let mut levels = vec![Level::open(top.to_owned(), prefix.as_bytes().to_vec())?];
+        while let Some(level) = levels.last_mut() {
+            let Some((path, mut name)) = level.next() else {
+                levels.pop();
+                continue;
+            };
+            if self.given_up.load(Ordering::Relaxed) {
+                return Err(ArchiveError::GivenUp);
+            }
             let found = match std::fs::symlink_metadata(&path) {
                 Ok(found) => found,
+                Err(error) if error.kind() == ErrorKind::NotFound => {
+                    self.skip(&name, "vanished while the outputs were gathered");
+                    continue;
+                }
                 Err(source) => return Err(read_error(&name, source)),
             };
             let kind = found.file_type();
-            if kind.is_dir() {
-                let options = options(&found);
-                self.zip.add_directory(format!("{name}/"), options).map_err(zip_error)?;
+            if leads_out_elsewhere(&name) {
+                self.skip(&name, "has a name that leads out of its folder on Windows");
+            } else if kind.is_dir() {
+                name.push(b'/');
+                let head = head(&name, &found);
+                self.zip.directory(&head).map_err(|fault| unwritten(&name, fault))?;
                 self.written.entries += 1;
-                waiting.extend(children(&path, &format!("{name}/"))?);
+                levels.push(Level::open(path, name)?);
             } else if kind.is_file() {
                 self.file(&path, &name)?;
             } else if kind.is_symlink() {
@@ -157,7 +177,7 @@ impl Archive<'_> {
         Ok(())
     }
 
-    fn link(&mut self, path: &Path, name: &str, home: &Path) -> Result<(), ArchiveError> {
+    fn link(&mut self, path: &Path, name: &[u8], home: &Path) -> Result<(), ArchiveError> {
         let why = match path.canonicalize() {
             Err(_) => "is a link that leads nowhere",
             Ok(target) if !target.starts_with(home) => "is a link out of the output directory",
@@ -169,94 +189,152 @@ impl Archive<'_> {
         Ok(())
     }
 
-    fn file(&mut self, path: &Path, name: &str) -> Result<(), ArchiveError> {
+    fn file(&mut self, path: &Path, name: &[u8]) -> Result<(), ArchiveError> {
         // Should it have become a link or a pipe since it was looked at: neither follow it nor wait for its other end.
         let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits();
         let flags = i32::try_from(flags).unwrap_or_default();
-        let mut file = File::options()
-            .read(true)
-            .custom_flags(flags)
-            .open(path)
-            .map_err(|source| read_error(name, source))?;
+        let file = match File::options().read(true).custom_flags(flags).open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                self.skip(name, "vanished while the outputs were gathered");
+                return Ok(());
+            }
+            Err(source) => return Err(read_error(name, source)),
+        };
         let found = file.metadata().map_err(|source| read_error(name, source))?;
         if !found.is_file() {
             self.skip(name, "is no longer a file");
             return Ok(());
         }
-        self.zip.start_file(name, options(&found)).map_err(zip_error)?;
-        self.written.entries += 1;
-        loop {
-            if self.given_up.load(Ordering::Relaxed) {
-                return Err(ArchiveError::GivenUp);
-            }
-            let count = match file.read(&mut self.buffer) {
-                Ok(0) => return Ok(()),
-                Ok(count) => count,
-                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                Err(source) => return Err(read_error(name, source)),
-            };
-            self.zip.write_all(&self.buffer[..count]).map_err(ArchiveError::Write)?;
-            self.written.bytes += count as u64;
-        }
+        let mut content = Wanted { from: file, given_up: self.given_up };
+        self.add(&head(name, &found), &mut content)
     }
 
-    fn skip(&mut self, name: &str, why: &str) {
+    fn text(&mut self, name: &str, pieces: mpsc::Receiver<Vec<u8>>) -> Result<(), ArchiveError> {
+        let head =
+            Head { name: name.as_bytes(), mode: 0o644, modified: dos_time(1980, 1, 1, 0, 0, 0), expected: 0 };
+        let text = Pieces { pieces, current: Vec::new(), at: 0 };
+        self.add(&head, &mut Wanted { from: text, given_up: self.given_up })
+    }
+
+    fn add(&mut self, head: &Head<'_>, content: &mut impl Read) -> Result<(), ArchiveError> {
+        self.written.bytes += self.zip.file(head, content).map_err(|fault| match fault {
+            Fault::Read(_) if self.given_up.load(Ordering::Relaxed) => ArchiveError::GivenUp,
+            fault => unwritten(head.name, fault),
+        })?;
+        self.written.entries += 1;
+        Ok(())
+    }
+
+    fn skip(&mut self, name: &[u8], why: &str) {
         self.written.skipped_count += 1;
         if self.written.skipped.len() < NAMES_KEPT {
-            self.written.skipped.push(format!("{name:?} {why}"));
+            self.written.skipped.push(format!("{:?} {why}", shown(name)));
         }
     }
 }
 
-/// A directory's entries with their names in the archive, last name first, for a stack.
-fn children(dir: &Path, prefix: &str) -> Result<Vec<(PathBuf, String)>, ArchiveError> {
-    let entries: io::Result<Vec<_>> = std::fs::read_dir(dir).and_then(Iterator::collect);
-    let mut entries = entries.map_err(|source| read_error(prefix, source))?;
-    entries.sort_by(|one, other| other.file_name().as_bytes().cmp(one.file_name().as_bytes()));
-    let named = |entry: std::fs::DirEntry| {
-        let name = entry.file_name();
-        // A zip's names are text. Bytes that are none are spelled out, so that two such names stay two.
-        let text = name.to_str().map_or_else(|| name.as_bytes().escape_ascii().to_string(), str::to_owned);
-        (entry.path(), format!("{prefix}{text}"))
-    };
-    Ok(entries.into_iter().map(named).collect())
+impl Level {
+    fn open(path: PathBuf, prefix: Vec<u8>) -> Result<Self, ArchiveError> {
+        let names = match Names::read(&path) {
+            Ok(names) => names,
+            // It went while its name waited. It has its entry and nothing in it.
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                Names { bytes: Vec::new(), spans: Vec::new() }
+            }
+            Err(source) => return Err(read_error(&prefix, source)),
+        };
+        Ok(Self { path, prefix, names })
+    }
+
+    /// The next entry's path and name.
+    fn next(&mut self) -> Option<(PathBuf, Vec<u8>)> {
+        let (start, length) = self.names.spans.pop()?;
+        let start = start as usize;
+        let name = &self.names.bytes[start..start + usize::from(length)];
+        Some((self.path.join(OsStr::from_bytes(name)), [&self.prefix, name].concat()))
+    }
 }
 
-fn options(found: &std::fs::Metadata) -> SimpleFileOptions {
-    SimpleFileOptions::default()
-        .compression_method(CompressionMethod::Deflated)
-        .unix_permissions(found.permissions().mode() & 0o777)
-        .last_modified_time(modified(found))
-        // Room for zip64 sizes has to be left before the content is seen; deflate can add a little to it.
-        .large_file(found.len() >= 0xF000_0000)
+impl Names {
+    fn read(dir: &Path) -> io::Result<Self> {
+        let (mut bytes, mut spans) = (Vec::new(), Vec::new());
+        for entry in std::fs::read_dir(dir)? {
+            let name = entry?.file_name();
+            let start = u32::try_from(bytes.len()).map_err(io::Error::other)?;
+            spans.push((start, u8::try_from(name.len()).map_err(io::Error::other)?));
+            bytes.extend_from_slice(name.as_bytes());
+        }
+        let name =
+            |&(start, length): &(u32, u8)| &bytes[start as usize..start as usize + usize::from(length)];
+        spans.sort_unstable_by(|one, other| name(other).cmp(name(one)));
+        Ok(Self { bytes, spans })
+    }
 }
 
-/// The time of change in UTC; the format has no zone. Before 1980 it cannot be said.
-fn modified(found: &std::fs::Metadata) -> DateTime {
-    let known = found.modified().ok().and_then(|at| jiff::Timestamp::try_from(at).ok()).and_then(|at| {
-        let at = at.to_zoned(jiff::tz::TimeZone::UTC);
-        let (year, month, day) = (at.year(), at.month(), at.day());
-        let part = |part: i8| u8::try_from(part).ok();
-        DateTime::from_date_and_time(
-            u16::try_from(year).ok()?,
-            part(month)?,
-            part(day)?,
-            part(at.hour())?,
-            part(at.minute())?,
-            part(at.second())?,
-        )
-        .ok()
-    });
-    known.unwrap_or_default()
+/// Content that is read for as long as somebody wants it.
+struct Wanted<'a, R> {
+    from: R,
+    given_up: &'a AtomicBool,
 }
 
-fn read_error(name: &str, source: io::Error) -> ArchiveError {
-    ArchiveError::Read { name: name.to_owned(), source }
+impl<R: Read> Read for Wanted<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.given_up.load(Ordering::Relaxed) {
+            return Err(io::Error::other("it was given up"));
+        }
+        self.from.read(buffer)
+    }
 }
 
-fn zip_error(error: ZipError) -> ArchiveError {
-    match error {
-        ZipError::Io(error) => ArchiveError::Write(error),
-        other => ArchiveError::Write(io::Error::other(other)),
+/// Pieces as they come, one after another.
+struct Pieces {
+    pieces: mpsc::Receiver<Vec<u8>>,
+    current: Vec<u8>,
+    at: usize,
+}
+
+impl Read for Pieces {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.at == self.current.len() {
+            (self.current, self.at) = (self.pieces.blocking_recv().unwrap_or_default(), 0);
+        }
+        let count = buffer.len().min(self.current.len() - self.at);
+        buffer[..count].copy_from_slice(&self.current[self.at..self.at + count]);
+        self.at += count;
+        Ok(count)
+    }
+}
+
+/// A name with a backslash is one name here and a path on Windows; there it must not climb.
+fn leads_out_elsewhere(name: &[u8]) -> bool {
+    name.contains(&b'\\') && name.split(|&byte| byte == b'\\' || byte == b'/').any(|part| part == b"..")
+}
+
+fn head<'a>(name: &'a [u8], found: &Metadata) -> Head<'a> {
+    let mode = found.permissions().mode() & 0o777;
+    Head { name, mode, modified: modified(found), expected: found.len() }
+}
+
+/// The time of change in UTC; the format has no zone.
+fn modified(found: &Metadata) -> (u16, u16) {
+    let at = found.modified().ok().and_then(|at| jiff::Timestamp::try_from(at).ok()).unwrap_or_default();
+    let at = at.to_zoned(jiff::tz::TimeZone::UTC);
+    dos_time(at.year(), at.month(), at.day(), at.hour(), at.minute(), at.second())
+}
+
+/// A name for people; how it is stored is another matter.
+fn shown(name: &[u8]) -> String {
+    String::from_utf8_lossy(name).into_owned()
+}
+
+fn read_error(name: &[u8], source: io::Error) -> ArchiveError {
+    ArchiveError::Read { name: shown(name), source }
+}
+
+fn unwritten(name: &[u8], fault: Fault) -> ArchiveError {
+    match fault {
+        Fault::Read(source) => read_error(name, source),
+        Fault::Write(error) => ArchiveError::Write(error),
     }
 }

@@ -14,7 +14,7 @@ use crate::fetch::{self, Trouble};
 use crate::job::Job;
 use crate::locks::Locks;
 use crate::log::Log;
-use crate::outputs;
+use crate::outputs::{self, Unput};
 use crate::payload::{Cause, Exited, Payload, PayloadError, PayloadSpec};
 use crate::place::{self, Dirs, Place};
 use crate::process::host_name;
@@ -94,6 +94,7 @@ impl Attempt<'_> {
         let (fence, host) = (&self.hold.fence, host_name());
         self.log.say(format!("attempt {} of run {} on {host}", fence.attempt, fence.run)).await;
         outputs::remove(self.ports, outputs::orphans(self.ports, self.row, self.dirs, &fence.worker)).await;
+        outputs::check_keys(self.row, self.dirs)?;
         let dirs = self.dirs.to_vec();
         let made = tokio::task::spawn_blocking(move || place::make(&dirs)).await;
         made.map_err(std::io::Error::other)
@@ -206,20 +207,15 @@ impl Attempt<'_> {
 
     async fn push(&self) -> Result<Vec<ObjectRef>, Broken> {
         self.hold.reached(Stage::Pushing, Some(status::PUSHING.to_owned()), None).await;
-        let zips = self.or_halt(outputs::zip_all(self.ports, self.row, self.dirs, self.log)).await??;
-        match self.or_halt(outputs::upload_all(self.ports, &zips)).await {
-            Ok(put) => {
-                let put = put?;
-                for object in &put {
-                    self.log.say(format!("put {object}")).await;
-                }
-                Ok(put)
-            }
-            Err(halted) => {
-                outputs::remove(self.ports, zips.into_iter().map(|zipped| zipped.to).collect()).await;
-                Err(halted)
-            }
+        let put = outputs::put_all(self.ports, self.row, self.dirs, self.log, self.halt).await;
+        let put = put.map_err(|unput| match unput {
+            Unput::Halted => Broken::Halted(None),
+            Unput::Trouble(trouble) => trouble.into(),
+        })?;
+        for object in &put {
+            self.log.say(format!("put {object}")).await;
         }
+        Ok(put)
     }
 
     /// A step, given up as soon as the attempt is to stop.

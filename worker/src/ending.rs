@@ -5,7 +5,7 @@ use shepard_model::{ObjectRef, Outcome, Refused, Stage, status};
 use crate::attempt::Attempt;
 use crate::exit::Exit;
 use crate::locks::Locks;
-use crate::outputs;
+use crate::outputs::{self, Unput};
 use crate::place::{self, Dirs};
 use crate::row::{End, Ending, Loss};
 use crate::run::unreachable_table;
@@ -38,15 +38,15 @@ impl Attempt<'_> {
     pub(crate) async fn failed(&self, reason: String, exit_code: Option<i32>, payload: bool) -> Exit {
         self.log.say(format!("the job has failed: {reason}")).await;
         self.hold.reached(Stage::Pushing, Some(status::FAILED_PUSHING.to_owned()), None).await;
-        let left = outputs::failure(self.ports, self.row, self.dirs, self.log);
-        let results = match self.or_halt(left).await {
-            Ok(Ok(left)) => left.into_iter().collect(),
-            Ok(Err(trouble)) => {
+        let left = outputs::failure(self.ports, self.row, self.dirs, self.log, self.halt).await;
+        let results = match left {
+            Ok(left) => left.into_iter().collect(),
+            Err(Unput::Trouble(trouble)) => {
                 tracing::warn!(%trouble, "a failed attempt's log and outputs are not kept");
                 Vec::new()
             }
             // No time for artefacts; the row is what matters.
-            Err(_) => Vec::new(),
+            Err(Unput::Halted) => Vec::new(),
         };
         self.hold.reached(Stage::Cleaning, Some(status::FAILED_CLEANING.to_owned()), None).await;
         self.clean().await;

@@ -20,8 +20,8 @@
 //! | [`log`] | lines to the job's log stream, in batches |
 //! | [`fetch`] | input and code into the job's directories |
 //! | [`secrets`] | secrets to where the payload finds them, in memory where there is some |
-//! | [`archive`] | a directory into a zip, whatever lies in it |
-//! | [`outputs`] | zips to the outputs and errors buckets |
+//! | [`archive`], [`zip_stream`] | a directory into a zip, whatever lies in it; the format, written front to back |
+//! | [`outputs`] | zips to the outputs and errors buckets, sent while they are made |
 //! | [`row`] | the row's changes, with bounded retries, and the heartbeat |
 //! | [`run`](mod@run) | claiming the row, and everything from there to its end (`attempt`, `ending`), and what the process exits with |
 //!
@@ -50,6 +50,7 @@ pub mod run;
 pub mod secrets;
 pub mod stop;
 pub mod sweep;
+pub mod zip_stream;
 
 pub use assignment::{Assignment, Child, ManifestError};
 pub use job::{Job, JobError};

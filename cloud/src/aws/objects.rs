@@ -17,6 +17,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::byte_stream::error::Error as ByteError;
 use shepard_model::ObjectRef;
+use shepard_model::names::key_problem;
 use tokio::fs::{File, OpenOptions};
 use tokio::io::AsyncWriteExt as _;
 
@@ -26,8 +27,6 @@ use super::{mark, upload};
 use crate::error::{CloudError, Kind, Result};
 use crate::ports::{Clock, ObjectMeta, Objects, Page, Part, Range, Writer};
 
-/// Longest key, in bytes (S3 user guide, 2026-11).
-const LONGEST_KEY: usize = 1024;
 /// Bytes asked for in one request of a download. One that breaks off costs no more than this again.
 const PIECE: u64 = 32 << 20;
 /// How often a piece is asked for before the download fails.
@@ -271,16 +270,7 @@ fn readable(operation: &'static str, object: &ObjectRef) -> Result<()> {
 
 /// A key that this program may write.
 fn writable(operation: &'static str, object: &ObjectRef) -> Result<()> {
-    let key = &object.key;
-    let problem = if key.is_empty() {
-        "the key is empty"
-    } else if key.len() > LONGEST_KEY {
-        "the key is longer than 1024 bytes"
-    } else if key.starts_with('/') || key.contains('\0') || key.split('/').any(|part| part == "..") {
-        "the key leads out of its bucket"
-    } else {
-        return Ok(());
-    };
+    let Some(problem) = key_problem(&object.key) else { return Ok(()) };
     Err(CloudError::new(operation, object.to_string(), Kind::Invalid).because(problem))
 }
 
