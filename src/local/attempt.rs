@@ -21,7 +21,7 @@ use super::error::LocalError;
 use super::lock::Held;
 use super::supervise::Context;
 use super::wake::Backoff;
-use super::{holders, launch};
+use super::{containers, holders, launch, memory};
 
 /// What a worker may take after SIGTERM: the grace it gives its payload, and time to write down how that ended.
 const WORKER_GRACE: Duration = Duration::from_secs(15);
@@ -29,6 +29,14 @@ const WORKER_GRACE: Duration = Duration::from_secs(15);
 const KILL_EVERY: Duration = Duration::from_millis(100);
 /// After how many of those it is said in the log that something will not die.
 const KILLS_BEFORE_SAID: u32 = 50;
+
+/// Exit code of a worker that could not run its payload here and now.
+const POSTPONED: i32 = 77;
+/// How long the next attempt waits then: at first, and at most. It doubles with each.
+const POSTPONED_FIRST: Duration = Duration::from_secs(1);
+const POSTPONED_LONGEST: Duration = Duration::from_secs(60);
+/// And how long beyond that for an engine that does not answer. The row says meanwhile why its attempt was given back.
+const ENGINE_PATIENCE: Duration = Duration::from_secs(30);
 
 /// How an attempt came into this supervisor's hands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,7 +89,7 @@ pub(crate) async fn follow(context: Arc<Context>, job: LocalJob, begin: Begin, s
     conclude(&context, &job, &id, &gone, &stop).await;
 }
 
-fn job_id(job: &LocalJob) -> Option<JobId> {
+pub(crate) fn job_id(job: &LocalJob) -> Option<JobId> {
     job.environment.iter().find(|(name, _)| name == env::UUID).and_then(|(_, value)| JobId::parse(value))
 }
 
@@ -98,10 +106,11 @@ async fn run_worker(
 ) -> Result<Gone, LocalError> {
     // Nobody of an earlier attempt may be there. The lock is let go again for the worker to take: whoever comes
     // in between is late, and is refused when it claims.
-    drop(quiet(context, id, stop).await?);
-    if stop.is_cancelled() {
+    let nobody = quiet(context, id, stop).await?;
+    if nobody.is_none() || stop.is_cancelled() {
         return Ok(Gone::NotBegun);
     }
+    drop(nobody);
     let mut command = launch::detached(&context.dir, &context.executable, "worker")?;
     command.envs(environment(context, job)).process_group(0);
     let mut child = tokio::process::Command::from(command)
@@ -149,7 +158,7 @@ fn environment(context: &Context, job: &LocalJob) -> Vec<(String, String)> {
         (env::TABLE_NAME, context.dir.name()),
         (env::USES_EFS, "False"),
         (env::USES_LUSTRE, "False"),
-        (env::ALLOW_DOCKER_ACCESS, "False"),
+        (env::ALLOW_DOCKER_ACCESS, if context.settings.isolation.docker_socket { "True" } else { "False" }),
     ];
     let fixed = fixed.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
     let attempt = (env::ATTEMPT.to_owned(), job.attempt.to_string());
@@ -157,8 +166,9 @@ fn environment(context: &Context, job: &LocalJob) -> Vec<(String, String)> {
 }
 
 /// Waits until nobody runs the job: takes its worker's lock, then kills what is left of a payload whose worker
-/// is gone, and waits for that one's lock. A worker that is there is told to stop when `stop` says so.
-async fn quiet(context: &Context, id: &JobId, stop: &CancellationToken) -> Result<Held, LocalError> {
+/// is gone, and waits for that one's lock; then ends what there is of containers. A worker that is there is told to stop
+/// when `stop` says so. None where the supervisor was told to go before it could know: the next one asks again.
+async fn quiet(context: &Context, id: &JobId, stop: &CancellationToken) -> Result<Option<Held>, LocalError> {
     let path = context.dir.worker_lock(id);
     let take = async { Held::take(&path).await.map_err(|error| LocalError::io("lock", &path, error)) };
     tokio::pin!(take);
@@ -180,7 +190,7 @@ async fn quiet(context: &Context, id: &JobId, stop: &CancellationToken) -> Resul
     let mut kills = 0;
     loop {
         match Held::try_take(&path) {
-            Ok(Some(_)) => return Ok(held),
+            Ok(Some(_)) => break,
             Ok(None) => {}
             Err(error) => return Err(LocalError::io("lock", path, error)),
         }
@@ -191,6 +201,7 @@ async fn quiet(context: &Context, id: &JobId, stop: &CancellationToken) -> Resul
         }
         tokio::time::sleep(KILL_EVERY).await;
     }
+    Ok(containers::end(&context.dir, id, &context.interrupt).await?.then_some(held))
 }
 
 /// Records how the attempt ended, once nobody runs it any more. Tries until it is written: what is not recorded
@@ -200,6 +211,9 @@ async fn conclude(context: &Context, job: &LocalJob, id: &JobId, gone: &Gone, st
     if matches!(gone, Gone::NotStarted(_)) {
         // Whatever keeps one worker from starting keeps the next one too: do not use up all attempts at once.
         backoff.pause().await;
+    }
+    if matches!(gone, Gone::Exited(status) if status.code() == Some(POSTPONED)) {
+        postpone(context, job, stop).await;
     }
     loop {
         match try_conclude(context, job, id, gone, stop).await {
@@ -211,6 +225,25 @@ async fn conclude(context: &Context, job: &LocalJob, id: &JobId, gone: &Gone, st
     }
 }
 
+/// Waits before the next attempt of a job that could not be run here and now: a while that grows with its attempts, and
+/// for an engine that does not answer, so that an engine that is only started anew costs no job all its attempts.
+async fn postpone(context: &Context, job: &LocalJob, stop: &CancellationToken) {
+    if job.attempt >= context.settings.attempts.max(1) {
+        return;
+    }
+    let pause = POSTPONED_FIRST.saturating_mul(1 << (job.attempt.max(1) - 1).min(10)).min(POSTPONED_LONGEST);
+    let waits = async {
+        tokio::time::sleep(pause).await;
+        if context.settings.image.is_some() {
+            let _ = tokio::time::timeout(ENGINE_PATIENCE, containers::engine_answers()).await;
+        }
+    };
+    tokio::select! {
+        () = waits => {}
+        () = stop.cancelled() => {}
+    }
+}
+
 async fn try_conclude(
     context: &Context,
     job: &LocalJob,
@@ -218,7 +251,7 @@ async fn try_conclude(
     gone: &Gone,
     stop: &CancellationToken,
 ) -> Result<(), LocalError> {
-    let held = quiet(context, id, stop).await?;
+    let Some(held) = quiet(context, id, stop).await? else { return Ok(()) };
     let how = match context.ports.table.get(id).await? {
         None => End::Failed { reason: "its row is gone".to_owned() },
         Some(row) => end_of(context, job, gone, row).await?,
@@ -291,14 +324,10 @@ fn recorded(row: &JobRow) -> End {
     }
 }
 
-/// A dead worker leaves its directories. One that ended well has removed them.
+/// A dead worker leaves its directories and its secrets. One that ended well has removed them.
 async fn remove_work(context: &Context, id: &JobId) {
-    let dirs = shepard_worker::Place::local(context.dir.jobs()).dirs(id);
-    if dirs.iter().all(|dirs| !dirs.job.exists()) {
-        return;
-    }
-    let removed =
-        tokio::task::spawn_blocking(move || dirs.iter().try_for_each(shepard_worker::place::remove)).await;
+    let (dir, of) = (context.dir.clone(), id.clone());
+    let removed = tokio::task::spawn_blocking(move || memory::remove(&dir, &of)).await;
     if let Ok(Err(error)) = removed {
         // The next attempt makes them anew, and complains where it cannot.
         tracing::warn!("cannot remove the directories of job {id}: {error}");

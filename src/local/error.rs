@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use shepard_cloud::CloudError;
+use shepard_engine::EngineError;
 
 /// Why a supervisor could not run, be started or be stopped.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +50,9 @@ pub enum LocalError {
     /// The environment of a worker that does not name a job.
     #[error("this is not the environment of a worker: {0}; workers are started by the supervisor")]
     Environment(String),
+    /// The engine of the flock's containers.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
     /// The flock itself.
     #[error(transparent)]
     Cloud(#[from] CloudError),

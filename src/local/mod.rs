@@ -8,6 +8,9 @@
 //! | [`pump`] | the scheduler core on the queue; reconciling |
 //! | [`compute`], [`attempt`] | which attempts run; one attempt from start to record |
 //! | [`worker`] | the worker process |
+//! | [`containers`] | which container of a job may still run, and its end |
+//! | [`memory`] | where its secrets lie, and what dead workers left of them |
+//! | [`clean`] | looking for leftovers |
 //! | [`lock`], [`holders`] | who lives, and signals to him |
 //!
 //! A supervisor and each of its workers are processes of their own, so that a console may close and a supervisor
@@ -16,13 +19,16 @@
 
 mod arrivals;
 mod attempt;
+mod clean;
 mod compute;
+mod containers;
 mod error;
 mod holders;
 mod inbox;
 mod launch;
 mod lock;
 mod log;
+mod memory;
 mod pump;
 mod supervise;
 mod wake;
@@ -34,6 +40,7 @@ use std::process::ExitCode;
 
 use shepard_cloud::local::Home;
 
+pub use clean::remove_leftovers;
 pub use error::LocalError;
 pub use launch::{Jobs, Started, Status, ensure_running, looked_after, start_with, status, stop};
 pub use supervise::supervise;

@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::error::LocalError;
 use super::launch::Card;
-use super::{compute, inbox, launch, lock, pump, wake};
+use super::{clean, compute, inbox, launch, lock, memory, pump, wake};
 
 /// How long a new supervisor waits for the lock: whoever only asks whether it is held has it for an instant.
 const LOCK_PATIENCE: Duration = Duration::from_millis(500);
@@ -54,7 +54,7 @@ impl Context {
         *self.active.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
     }
 
-    fn last_active(&self) -> Instant {
+    pub(crate) fn last_active(&self) -> Instant {
         *self.active.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -105,6 +105,7 @@ async fn run(dir: &FlockDir) -> Result<(), LocalError> {
     tracing::info!("supervisor of flock {} began, process {}", dir.name(), std::process::id());
     loop {
         work(&context, dir).await?;
+        leave(&context).await;
         let _ = std::fs::remove_file(dir.supervisor_file());
         drop(held);
         // An upload that came while we made up our mind found the lock held and started nobody. Now that it is
@@ -122,6 +123,17 @@ async fn run(dir: &FlockDir) -> Result<(), LocalError> {
     Ok(())
 }
 
+/// The last look around before the flock is let go, where nothing of it runs on.
+async fn leave(context: &Context) {
+    if !context.flock.compute().active().await.is_ok_and(|active| active.is_empty()) {
+        return;
+    }
+    match clean::once(context).await {
+        Ok(()) => memory::remove_bases(&context.dir, false),
+        Err(error) => tracing::warn!("{error}"),
+    }
+}
+
 /// Runs the tasks until the flock is idle or somebody wants a stop.
 async fn work(context: &Arc<Context>, dir: &FlockDir) -> Result<(), LocalError> {
     // Each round has tasks of its own: `round` ends them for idleness, `context.stop` for good.
@@ -134,6 +146,7 @@ async fn work(context: &Arc<Context>, dir: &FlockDir) -> Result<(), LocalError> 
     tasks.spawn(inbox::run(Arc::clone(context), round.clone()));
     tasks.spawn(pump::run(Arc::clone(context), context.wakes.wake(), round.clone()));
     tasks.spawn(pump::keep_house(Arc::clone(context), round.clone()));
+    tasks.spawn(clean::run(Arc::clone(context), round.clone()));
     tasks.spawn(compute::run(Arc::clone(context), context.wakes.wake(), round.clone()));
     tokio::select! {
         () = idle(context) => round.cancel(),

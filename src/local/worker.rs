@@ -7,13 +7,21 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use shepard_cloud::local::{FlockDir, LocalFlock};
-use shepard_worker::{Job, Place, ProcessPayload};
+use async_trait::async_trait;
+use shepard_cloud::local::{FlockDir, LocalFlock, Settings};
+use shepard_cloud::ports::Clock;
+use shepard_container::trouble::{self, During};
+use shepard_container::{DockerPayload, Image, Options};
+use shepard_engine::Engine;
+use shepard_worker::payload::Line;
+use shepard_worker::{Exited, Job, Payload, PayloadError, PayloadSpec, Place, ProcessPayload};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::error::LocalError;
 use super::lock::Held;
+use super::{containers, memory};
 
 /// How long to wait for the lock. A supervisor that looks has it for an instant; a worker that has it for longer
 /// runs the job, and this one is not needed.
@@ -59,7 +67,6 @@ async fn run(dir: &FlockDir) -> Result<ExitCode, LocalError> {
     let flock = LocalFlock::open(dir)?;
     let settings = flock.settings().clone();
     let ports = flock.ports();
-    let place = Place::local(dir.jobs()).with_quick_deploy(settings.quick_deploy.clone());
     let path = dir.payload_lock(&job.id);
     let Some(payload_lock) = Held::try_take(&path).map_err(|error| LocalError::io("lock", &path, error))?
     else {
@@ -67,14 +74,72 @@ async fn run(dir: &FlockDir) -> Result<ExitCode, LocalError> {
         tracing::warn!("something of an earlier payload of job {} still runs", job.id);
         return Ok(ExitCode::FAILURE);
     };
-    let payload = ProcessPayload::new(Arc::clone(&ports.clock))
-        .with_command(settings.command.clone())
-        .with_timeout(settings.timeout_s)
-        .with_lock(payload_lock.into_file());
-    let exit = shepard_worker::run(&ports, &job, &place, &payload, stop).await;
+    let place = Place::local(dir.jobs()).with_quick_deploy(settings.quick_deploy.clone());
+    let exit = if let Some(image) = &settings.image {
+        let payload = Contained::new(dir, &settings, image, &ports.clock);
+        let place = place.with_memory(memory::base(dir));
+        let exit = shepard_worker::run(&ports, &job, &place, &payload, stop).await;
+        payload.docker.settle().await;
+        exit
+    } else {
+        let payload = ProcessPayload::new(Arc::clone(&ports.clock))
+            .with_command(settings.command.clone())
+            .with_timeout(settings.timeout_s)
+            .with_lock(payload_lock.into_file());
+        shepard_worker::run(&ports, &job, &place, &payload, stop).await
+    };
     // Only now: the lock says that this process may still write.
     drop(held);
     Ok(exit.code().into())
+}
+
+/// A payload in a container, of which the flock's folder keeps a mark from before it can be there.
+struct Contained {
+    dir: FlockDir,
+    docker: DockerPayload,
+}
+
+impl Contained {
+    fn new(dir: &FlockDir, settings: &Settings, image: &str, clock: &Arc<dyn Clock>) -> Self {
+        let reference = image.to_owned();
+        // A digest is the same image wherever it is pulled from. A name is this machine's own to say.
+        let image = if reference.contains("@sha256:") {
+            Image::Digest { reference }
+        } else {
+            Image::Present { reference }
+        };
+        let options = Options {
+            owner: containers::owner(dir),
+            isolation: settings.isolation.clone(),
+            command: settings.command.clone(),
+            timeout_s: settings.timeout_s,
+            // By themselves these run a container as the image's user where this one is root. Anybody else gets
+            // containers of his own user and group: his worker could not remove what root or a stranger wrote.
+            ..Options::default()
+        };
+        Self { dir: dir.clone(), docker: DockerPayload::new(Arc::clone(clock), image, options) }
+    }
+}
+
+#[async_trait]
+impl Payload for Contained {
+    fn way(&self) -> String {
+        self.docker.way()
+    }
+
+    async fn run(
+        &self,
+        spec: &PayloadSpec,
+        lines: mpsc::Sender<Line>,
+        stop: &CancellationToken,
+    ) -> Result<Exited, PayloadError> {
+        // Without an engine there is no container, and nobody has to wait for one to come back.
+        Engine::connect(containers::address().as_deref())
+            .await
+            .map_err(|error| trouble::of(&error, During::Engine))?;
+        containers::mark(&self.dir, &spec.id).map_err(|error| PayloadError::Passing(error.to_string()))?;
+        self.docker.run(spec, lines, stop).await
+    }
 }
 
 fn stop_signals(dir: &FlockDir) -> Result<CancellationToken, LocalError> {

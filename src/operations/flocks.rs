@@ -316,6 +316,7 @@ pub async fn remove(home: &Home, flock: &FlockDir) -> Result<()> {
         local::ensure_running(flock).await?;
     }
     local::stop(flock, Jobs::Interrupt, true).await?;
+    local::remove_leftovers(flock).await?;
     home.remove(flock.name())?;
     Ok(())
 }
