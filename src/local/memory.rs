@@ -89,7 +89,7 @@ mod tests {
         std::fs::write(base.join("a/key"), "hush").expect("secret");
         std::fs::create_dir_all(dir.job_dir(&id).join("input")).expect("directory");
         std::fs::write(dir.worker_lock(&id), "").expect("lock");
-        assert_eq!(jobs(&dir), [id.clone()]);
+        assert_eq!(jobs(&dir), std::slice::from_ref(&id));
         remove(&dir, &id).expect("remove");
         assert_eq!(jobs(&dir), []);
         assert!(dir.worker_lock(&id).exists(), "the lock is not what is removed");
