@@ -155,6 +155,10 @@ pub enum Stage {
     Ended,
     /// The host or the worker was lost; the job waits for another attempt.
     Lost,
+    /// The worker was told to stop, such as by a notice that the host is taken back; the job waits for another attempt.
+    Interrupted,
+    /// The payload could not be run at that place and time; the job waits for another attempt.
+    Postponed,
     /// A person asked for another run.
     Requeued,
 }
@@ -173,6 +177,8 @@ impl Stage {
             Self::Cleaning => "cleaning",
             Self::Ended => "ended",
             Self::Lost => "lost",
+            Self::Interrupted => "interrupted",
+            Self::Postponed => "postponed",
             Self::Requeued => "requeued",
         }
     }

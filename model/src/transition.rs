@@ -96,6 +96,17 @@ pub enum Transition {
         /// When.
         at_ms: i64,
     },
+    /// A worker ends its attempt and leaves the job to another. One that somebody wants stopped is cancelled.
+    GivenBack {
+        /// Whose.
+        fence: Fence,
+        /// It was told to stop; if not, it could not run the payload here and now.
+        interrupted: bool,
+        /// Why, for people: `Spot takes the host back at 12:00:00Z`.
+        reason: String,
+        /// When.
+        at_ms: i64,
+    },
     /// The worker of an attempt is gone and said nothing.
     Lost {
         /// Run of the attempt.
@@ -210,6 +221,9 @@ impl JobRow {
                 self.finish(*outcome, reason.clone(), *exit_code, *at_ms);
                 Ok(())
             }
+            Transition::GivenBack { fence, interrupted, reason, at_ms } => {
+                self.given_back(fence, *interrupted, reason, *at_ms)
+            }
             Transition::Lost { run, attempt, reason, retry, at_ms } => {
                 self.lost(*run, *attempt, reason, *retry, *at_ms)
             }
@@ -306,6 +320,44 @@ impl JobRow {
         Ok(())
     }
 
+    fn given_back(
+        &mut self,
+        fence: &Fence,
+        interrupted: bool,
+        reason: &str,
+        at_ms: i64,
+    ) -> Result<(), Refused> {
+        self.open()?;
+        // Said twice, because the first answer was lost.
+        let ours = |last: &Attempt| last.worker == fence.worker && last.ended_ms.is_some();
+        if self.claim.is_none() && self.run == fence.run && self.attempts.last().is_some_and(ours) {
+            return Ok(());
+        }
+        self.held_by(fence)?;
+        let (stage, of_attempt) = if interrupted {
+            (Stage::Interrupted, format!("interrupted: {reason}"))
+        } else {
+            (Stage::Postponed, reason.to_owned())
+        };
+        self.end_attempt(at_ms, None, Some(&of_attempt));
+        self.claim = None;
+        self.lease_until_ms = 0;
+        self.note(stage, at_ms, Some(reason.to_owned()));
+        self.wait_or_cancel(at_ms);
+        Ok(())
+    }
+
+    /// The job waits for another attempt, unless somebody wants it stopped.
+    fn wait_or_cancel(&mut self, at_ms: i64) {
+        if let Some(cancel) = &self.cancel {
+            let reason = format!("cancelled by {}", cancel.by);
+            self.finish(Outcome::Cancelled, Some(reason), None, at_ms);
+        } else {
+            status::NOT_YET_INITIATED.clone_into(&mut self.status);
+            self.start_time_s = None;
+        }
+    }
+
     fn lost(&mut self, run: u32, attempt: u32, reason: &str, retry: bool, at_ms: i64) -> Result<(), Refused> {
         self.open()?;
         self.same_run(run)?;
@@ -333,12 +385,8 @@ impl JobRow {
             });
         }
         self.note(Stage::Lost, at_ms, Some(reason.to_owned()));
-        if let Some(cancel) = &self.cancel {
-            let reason = format!("cancelled by {}", cancel.by);
-            self.finish(Outcome::Cancelled, Some(reason), None, at_ms);
-        } else if retry {
-            status::NOT_YET_INITIATED.clone_into(&mut self.status);
-            self.start_time_s = None;
+        if self.cancel.is_some() || retry {
+            self.wait_or_cancel(at_ms);
         } else {
             self.finish(Outcome::Failed, Some(reason.to_owned()), None, at_ms);
         }

@@ -8,6 +8,7 @@ use shepard_model::{JobRow, ObjectRef, Stage, status};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::checkpoint::Checkpoint;
 use crate::environment;
 use crate::exit::{Exit, reason};
 use crate::fetch::{self, Trouble};
@@ -54,6 +55,8 @@ pub(crate) struct Attempt<'a> {
     pub(crate) halt: &'a CancellationToken,
     /// Asked where that is because the host goes away.
     pub(crate) stop: &'a Stop,
+    /// What the run keeps over an interruption.
+    pub(crate) checkpoint: Checkpoint<'a>,
     /// Empty until the directories are this attempt's own: before, they are nothing to tidy up.
     pub(crate) locks: OnceLock<Locks>,
 }
@@ -61,6 +64,9 @@ pub(crate) struct Attempt<'a> {
 impl Attempt<'_> {
     /// All of it; gives how it ended.
     pub(crate) async fn whole(&self, payload: &dyn Payload) -> Exit {
+        let (fence, host) = (&self.hold.fence, host_name());
+        let id = &self.job.id;
+        self.log.say(format!("begin {id}: attempt {} of run {} on {host}", fence.attempt, fence.run)).await;
         let outcome = match self.lock().await {
             Ok(()) => self.work(payload).await,
             Err(broken) => Err(broken),
@@ -91,9 +97,8 @@ impl Attempt<'_> {
 
     /// Everything up to results that are put.
     async fn work(&self, payload: &dyn Payload) -> Result<Vec<ObjectRef>, Broken> {
-        let (fence, host) = (&self.hold.fence, host_name());
-        self.log.say(format!("attempt {} of run {} on {host}", fence.attempt, fence.run)).await;
-        outputs::remove(self.ports, outputs::orphans(self.ports, self.row, self.dirs, &fence.worker)).await;
+        let worker = &self.hold.fence.worker;
+        outputs::remove(self.ports, outputs::orphans(self.ports, self.row, self.dirs, worker)).await;
         outputs::check_keys(self.row, self.dirs)?;
         let dirs = self.dirs.to_vec();
         let made = tokio::task::spawn_blocking(move || place::make(&dirs)).await;
@@ -103,6 +108,8 @@ impl Attempt<'_> {
 
         self.hold.reached(Stage::Fetching, None, None).await;
         let folder = self.or_halt(self.fetch()).await??;
+        let restored = self.or_halt(self.checkpoint.restore()).await?;
+        restored.map_err(|trouble| Broken::Postponed(trouble.0))?;
 
         let status = status::calling(self.row.start_time_s.unwrap_or_default() * 1000);
         self.hold.reached(Stage::Payload, Some(status.clone()), Some(payload.way())).await;

@@ -18,7 +18,10 @@ impl Attempt<'_> {
         let end =
             End { outcome: Outcome::Succeeded, reason: None, exit_code: Some(0), results: results.clone() };
         match self.hold.finish(end).await {
-            Ending::Written(_) => Exit::Succeeded,
+            Ending::Written(_) => {
+                self.checkpoint.forget().await;
+                Exit::Succeeded
+            }
             Ending::Lost(loss) => {
                 // The row ended otherwise, or another attempt will make these anew. One that began within the
                 // same second gives its results the same names: those are not ours to remove.
@@ -52,8 +55,10 @@ impl Attempt<'_> {
         self.clean().await;
         let end = End { outcome: Outcome::Failed, reason: Some(reason), exit_code, results };
         match self.hold.finish(end).await {
-            Ending::Written(_) if payload => Exit::PayloadFailed,
-            Ending::Written(_) => Exit::Failed,
+            Ending::Written(_) => {
+                self.checkpoint.forget().await;
+                if payload { Exit::PayloadFailed } else { Exit::Failed }
+            }
             Ending::Lost(loss) => lost(loss),
             Ending::Unwritten(error) => unreachable_table(&error),
         }
@@ -84,12 +89,18 @@ impl Attempt<'_> {
             self.hold.finish(End { outcome, reason: Some(reason), exit_code, results: Vec::new() }).await
         } else {
             let reason = self.stop.reason();
+            if exit_code.is_some() {
+                self.checkpoint.keep(self.stop.gone_ms()).await;
+            }
             self.log.say(format!("{reason}; the job waits for another attempt")).await;
             self.clean().await;
-            self.hold.give_back(&format!("interrupted: {reason}")).await
+            self.hold.give_back(true, reason).await
         };
         match ending {
-            Ending::Written(row) if row.outcome == Some(Outcome::Cancelled) => Exit::Cancelled,
+            Ending::Written(row) if row.outcome == Some(Outcome::Cancelled) => {
+                self.checkpoint.forget().await;
+                Exit::Cancelled
+            }
             Ending::Written(_) => Exit::Interrupted,
             Ending::Lost(loss) => lost(loss),
             Ending::Unwritten(error) => unreachable_table(&error),
@@ -100,7 +111,7 @@ impl Attempt<'_> {
     pub(crate) async fn postponed(&self, reason: &str) -> Exit {
         self.log.say(format!("{reason}; the job waits for another attempt")).await;
         self.clean().await;
-        match self.hold.give_back(reason).await {
+        match self.hold.give_back(false, reason).await {
             Ending::Written(row) if row.outcome == Some(Outcome::Cancelled) => Exit::Cancelled,
             Ending::Written(_) => Exit::Postponed,
             Ending::Lost(loss) => lost(loss),

@@ -5,15 +5,15 @@
 
 use shepard_cloud::ports::Buckets;
 use shepard_model::JobRow;
-use shepard_model::names::Filesystem;
+use shepard_model::names::{Filesystem, worker_env};
 
 use crate::job::Job;
 use crate::place::Dirs;
 
 /// The variables for one attempt. `status` is the row's `calling_payload_code …`, `row` the row as claimed.
 ///
-/// A user's variable that has the name of one of ours (only `QUICK_DEPLOY_BUCKET` can: the rest are reserved)
-/// gives way, as it did in the original's env file, where the later line won.
+/// A user's variable that has the name of one of ours (only `QUICK_DEPLOY_BUCKET` and `SHEPARD_CHECKPOINT` can: the
+/// rest are reserved) gives way, as it did in the original's env file, where the later line won.
 pub fn of(row: &JobRow, job: &Job, buckets: &Buckets, dirs: &[Dirs], status: &str) -> Vec<(String, String)> {
     let mut all: Vec<(String, String)> =
         row.variables.iter().map(|(name, value)| (name.clone(), value.to_env())).collect();
@@ -54,9 +54,13 @@ pub fn of(row: &JobRow, job: &Job, buckets: &Buckets, dirs: &[Dirs], status: &st
         put("LUSTRE_OUTPUT_NAME", output(lustre));
         put("LUSTRE_READ_ONLY_PATH", read_only(lustre));
     }
-    // Documented by the original and never passed; it closes the list so that the order above stays the old one.
+    // These close the list, so that the order above stays the old one. The limit was documented by the original and
+    // never passed.
     if let Some(limit) = job.ulimit_nofile {
         put("ULIMIT_FILENO", limit.to_string());
+    }
+    if let Some(root) = on(Filesystem::Root) {
+        put(worker_env::CHECKPOINT, root.checkpoint().display().to_string());
     }
     all
 }
@@ -116,6 +120,7 @@ mod tests {
             "IS_INVOKED=False",
             "USES_EFS=False",
             "USES_LUSTRE=False",
+            "SHEPARD_CHECKPOINT=/mnt/root/u/checkpoint",
         ];
         assert_eq!(lines(&least), expected);
     }
@@ -123,7 +128,7 @@ mod tests {
     #[test]
     fn filesystems_and_the_limit_have_their_place() {
         let all = environment(
-            r#"{"QUICK_DEPLOY_BUCKET":"mine","TAG":7}"#,
+            r#"{"QUICK_DEPLOY_BUCKET":"mine","TAG":7,"SHEPARD_CHECKPOINT":"/etc"}"#,
             &[("USES_EFS", "True"), ("USES_LUSTRE", "True"), ("ULIMIT_FILENO", "99")],
         );
         let all = lines(&all);
@@ -140,6 +145,7 @@ mod tests {
             "LUSTRE_OUTPUT_NAME=/mnt/fsx/u/output",
             "LUSTRE_READ_ONLY_PATH=/mnt/fsx/read_only",
             "ULIMIT_FILENO=99",
+            "SHEPARD_CHECKPOINT=/mnt/root/u/checkpoint",
         ];
         assert_eq!(all[all.len() - expected.len()..], expected);
     }

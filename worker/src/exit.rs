@@ -1,5 +1,7 @@
 //! How an attempt ends: the exit code of its process, and the sentence about a payload that failed.
 
+use std::fmt;
+
 use crate::payload::{Cause, Exited};
 
 /// How an attempt ended, for whoever started the process.
@@ -42,6 +44,22 @@ impl Exit {
             Self::Interrupted => 75,
             Self::Postponed => 77,
         }
+    }
+}
+
+impl fmt::Display for Exit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Succeeded => "succeeded",
+            Self::AlreadyDone => "it had ended before",
+            Self::PayloadFailed | Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+            Self::NotMine => "another worker has it, or it has ended",
+            Self::NoRow => "its row is gone",
+            Self::Unwritten => "how it ended could not be written down",
+            Self::Interrupted => "interrupted",
+            Self::Postponed => "postponed",
+        })
     }
 }
 

@@ -13,6 +13,7 @@
 //! | `locks`, [`sweep`](mod@sweep) | who may use them; removing what dead workers left |
 //! | [`environment`] | the payload's environment, in the contract's order |
 //! | [`payload`] | the trait behind which the user's code runs |
+//! | `checkpoint` | what an interrupted run leaves for its next attempt |
 //! | [`process`] | a payload that is a process of this machine, and its group |
 //! | [`readers`] | bytes into lines |
 //! | [`notices`] | watching for the notice that the host is taken back |
@@ -31,10 +32,12 @@
 pub mod archive;
 pub mod assignment;
 mod attempt;
+mod checkpoint;
 mod ending;
 pub mod environment;
 mod exit;
 pub mod fetch;
+mod hook;
 pub mod job;
 mod locks;
 pub mod log;

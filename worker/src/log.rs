@@ -5,7 +5,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use shepard_cloud::ports::{Clock, LogLine, LogSource, Logs, Ports};
+use shepard_cloud::ports::{Clock, LogFrom, LogLine, LogSource, Logs, Ports};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -25,6 +25,7 @@ pub struct Log {
     logs: Arc<dyn Logs>,
     clock: Arc<dyn Clock>,
     stream: String,
+    since_ms: Option<i64>,
     tally: Mutex<Tally>,
 }
 
@@ -40,15 +41,21 @@ pub struct Tally {
 }
 
 impl Log {
-    /// The log of an attempt, under the stream's name.
-    pub fn new(ports: &Ports, stream: impl Into<String>) -> Self {
+    /// The log of an attempt, under the stream's name. Where others write to that stream as well, the attempt's lines
+    /// begin at `since_ms`.
+    pub fn new(ports: &Ports, stream: impl Into<String>, since_ms: Option<i64>) -> Self {
         let (logs, clock) = (Arc::clone(&ports.logs), Arc::clone(&ports.clock));
-        Self { logs, clock, stream: stream.into(), tally: Mutex::default() }
+        Self { logs, clock, stream: stream.into(), since_ms, tally: Mutex::default() }
     }
 
     /// The stream's name.
     pub fn stream(&self) -> &str {
         &self.stream
+    }
+
+    /// Where the attempt's lines begin in it.
+    pub fn start(&self) -> LogFrom {
+        self.since_ms.map_or(LogFrom::Start, LogFrom::Since)
     }
 
     /// What could not be written so far.

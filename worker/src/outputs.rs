@@ -6,6 +6,7 @@
 //! the worker died.
 
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -273,7 +274,7 @@ async fn put_failure(
 
 /// Sends the attempt's log a page at a time. Where it cannot be read any further it says so and is good as it is.
 async fn send_log(ports: &Ports, log: &Log, to: mpsc::Sender<Vec<u8>>) {
-    let mut from = LogFrom::Start;
+    let mut from = log.start();
     loop {
         let page = patiently(ports.clock.as_ref(), Patience::Ordinary, || {
             ports.logs.read(log.stream(), &from, LOG_PAGE)
@@ -325,6 +326,37 @@ async fn abort(ports: &Ports, upload: &Upload) {
     if let Err(error) = patiently(ports.clock.as_ref(), Patience::Ordinary, abort).await {
         tracing::warn!(to = %upload.to, %error, "parts of an upload stay until the bucket's lifecycle rule removes them");
     }
+}
+
+/// Puts a folder in a zip of its own, if there is anything in it and it may: `fits` sees what it holds before it gets its
+/// key. Dropping the future puts nothing.
+///
+/// # Errors
+/// A sentence for the log.
+pub(crate) async fn put_folder(
+    ports: &Ports,
+    dir: PathBuf,
+    to: ObjectRef,
+    log: &Log,
+    fits: impl Fn(&Written) -> Result<(), Trouble>,
+) -> Result<Written, Trouble> {
+    let doing = format!("putting {to}");
+    let sources = vec![Source::Tree { dir, prefix: "" }];
+    let upload = begin(ports, to, &doing).await?;
+    let written = stream(ports, &upload.writer, sources, log, &doing).await.map_err(|unsent| match unsent {
+        Unsent::Archive(error) => archive_trouble(&doing, &error),
+        Unsent::Store(error) => Trouble::cloud(&doing, &error),
+    });
+    let written = written.and_then(|written| fits(&written).map(|()| written));
+    match &written {
+        Ok(written) if written.entries > 0 => {
+            let done = complete(ports, &upload.writer).await;
+            done.map_err(|error| Trouble::cloud(&doing, &error))?;
+        }
+        // What was there before stays: nothing has got its key.
+        _ => abort(ports, &upload).await,
+    }
+    written
 }
 
 /// Why a zip is not in the store.

@@ -142,8 +142,17 @@ pub fn make(dirs: &[Dirs]) -> io::Result<()> {
         std::fs::create_dir_all(&one.output)?;
         // An image's own user has to be able to write there, whatever the umask of the worker.
         std::fs::set_permissions(&one.output, PermissionsExt::from_mode(0o777))?;
+        if one.filesystem == Filesystem::Root {
+            make_checkpoint(&one.checkpoint())?;
+        }
     }
     Ok(())
+}
+
+/// Makes the folder whose content outlives an interruption.
+pub(crate) fn make_checkpoint(folder: &Path) -> io::Result<()> {
+    std::fs::create_dir(folder)?;
+    std::fs::set_permissions(folder, PermissionsExt::from_mode(0o777))
 }
 
 /// Removes a job's directories on one filesystem, and its secrets; no error where there are none.

@@ -18,10 +18,12 @@ use async_trait::async_trait;
 use rustix::io::FdFlags;
 use rustix::process::{Pid, Signal};
 use shepard_cloud::ports::{Clock, LogSource};
+use shepard_model::names::container::CHECKPOINT_SCRIPT;
 use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::hook;
 use crate::payload::{Cause, Exited, Line, Payload, PayloadError, PayloadSpec};
 use crate::readers;
 
@@ -34,12 +36,15 @@ pub const INHERITED: [&str; 9] =
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// How long a payload may take to end after SIGTERM, in milliseconds.
 const GRACE_MS: u64 = 10_000;
+/// How long its checkpoint may take before that, in milliseconds: half of the two minutes of a Spot notice.
+const CHECKPOINT_MS: u64 = 60_000;
 
 /// Runs quick-deploy code or the flock's command as a process.
 pub struct ProcessPayload {
     clock: Arc<dyn Clock>,
     command: Option<Vec<String>>,
     grace_ms: u64,
+    checkpoint_ms: u64,
     timeout_s: Option<u64>,
     lock: Mutex<Option<File>>,
     inherited: Vec<(OsString, OsString)>,
@@ -56,7 +61,15 @@ impl ProcessPayload {
             inherited.push(("PATH".into(), PATH.into()));
         }
         inherited.push(("HOSTNAME".into(), host_name().into()));
-        Self { clock, command: None, grace_ms: GRACE_MS, timeout_s: None, lock: Mutex::new(None), inherited }
+        Self {
+            clock,
+            command: None,
+            grace_ms: GRACE_MS,
+            checkpoint_ms: CHECKPOINT_MS,
+            timeout_s: None,
+            lock: Mutex::new(None),
+            inherited,
+        }
     }
 
     /// Runs `command` (program and arguments, no shell) in the input directory, for jobs without quick-deploy code.
@@ -77,6 +90,14 @@ impl ProcessPayload {
     #[must_use]
     pub fn with_grace_ms(mut self, grace_ms: u64) -> Self {
         self.grace_ms = grace_ms;
+        self
+    }
+
+    /// How long the quick-deploy folder's `checkpoint.sh` may take, in milliseconds; 60,000 unless told. It is run when the
+    /// host goes away, before the payload is told to stop.
+    #[must_use]
+    pub fn with_checkpoint_ms(mut self, checkpoint_ms: u64) -> Self {
+        self.checkpoint_ms = checkpoint_ms;
         self
     }
 
@@ -103,13 +124,9 @@ impl ProcessPayload {
         if !dir.is_dir() {
             return Err(starting(io::Error::new(ErrorKind::NotFound, "its working directory is gone")));
         }
-        let mut command = Command::new(program);
+        let mut command = self.command_in(dir, spec, program);
         command
             .args(arguments)
-            .current_dir(dir)
-            .env_clear()
-            .envs(self.inherited.iter().map(|(name, value)| (name, value)))
-            .envs(spec.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -142,6 +159,27 @@ impl ProcessPayload {
         })
     }
 
+    fn command_in(&self, dir: &Path, spec: &PayloadSpec, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command
+            .current_dir(dir)
+            .env_clear()
+            .envs(self.inherited.iter().map(|(name, value)| (name, value)))
+            .envs(spec.environment.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    /// What saves the payload's state, where its quick-deploy folder has it and there is somebody to go on with it.
+    fn hook(&self, spec: &PayloadSpec) -> Option<Command> {
+        let folder = spec.quick_deploy.as_ref().filter(|_| spec.interrupted.is_cancelled())?;
+        let there = folder.join(CHECKPOINT_SCRIPT).is_file();
+        there.then(|| {
+            let mut hook = self.command_in(folder, spec, "sh");
+            hook.arg(CHECKPOINT_SCRIPT);
+            hook
+        })
+    }
+
     fn is_on_path(&self, program: &str) -> bool {
         let path = self.inherited.iter().find(|(name, _)| name == "PATH").map(|(_, value)| value);
         path.is_some_and(|path| std::env::split_paths(path).any(|dir| dir.join(program).is_file()))
@@ -150,11 +188,13 @@ impl ProcessPayload {
     /// Waits for the first process's end, bringing it about where it has to be.
     async fn watch(
         &self,
+        spec: &PayloadSpec,
         child: &mut Child,
         group: &Group,
-        limit_s: Option<u64>,
+        lines: &mpsc::Sender<Line>,
         stop: &CancellationToken,
     ) -> io::Result<(ExitStatus, Cause)> {
+        let limit_s = self.timeout_s.into_iter().chain(spec.timeout_s).min();
         let limit = limit_s.unwrap_or_default();
         let cause = tokio::select! {
             biased;
@@ -164,6 +204,17 @@ impl ProcessPayload {
                 Cause::TimedOut(limit)
             }
         };
+        // Who ran out of time will not be tried again, and has no use for a checkpoint.
+        if cause == Cause::Stopped
+            && let Some(hook) = self.hook(spec)
+        {
+            tokio::select! {
+                biased;
+                // It may have ended because the hook told it to.
+                status = child.wait() => return Ok((status?, cause)),
+                () = hook::run(hook, self.checkpoint_ms, lines, self.clock.as_ref()) => {}
+            }
+        }
         group.signal(Signal::TERM);
         let status = tokio::select! {
             biased;
@@ -205,9 +256,8 @@ impl Payload for ProcessPayload {
                 readers::pump(pipe, LogSource::Stderr, &lines, &ended, self.clock.as_ref()).await;
             }
         };
-        let limit = self.timeout_s.into_iter().chain(spec.timeout_s).min();
         let watch = async {
-            let end = self.watch(&mut child, &group, limit, stop).await;
+            let end = self.watch(spec, &mut child, &group, &lines, stop).await;
             // Like a container's end: what the first process left behind goes with it.
             group.signal(Signal::KILL);
             let mark = group.mark.clone();

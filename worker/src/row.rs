@@ -159,17 +159,23 @@ impl<'a> Hold<'a> {
         }
     }
 
-    /// Gives the row back, for another attempt. Ends it where somebody wanted it stopped.
-    pub async fn give_back(&self, reason: &str) -> Ending {
-        let change = Transition::Lost {
-            run: self.fence.run,
-            attempt: self.fence.attempt,
+    /// Gives the row back, for another attempt: because the worker was `interrupted`, or because it could not run the
+    /// payload here and now. Ends it where somebody wanted it stopped.
+    pub async fn give_back(&self, interrupted: bool, reason: &str) -> Ending {
+        let change = Transition::GivenBack {
+            fence: self.fence.clone(),
+            interrupted,
             reason: reason.to_owned(),
-            retry: true,
             at_ms: self.ports.clock.now_ms(),
+        };
+        // Cancelled by this very change, whose first reply was lost.
+        let ours = |row: &JobRow| {
+            row.outcome == Some(Outcome::Cancelled)
+                && row.attempts.last().is_some_and(|last| last.worker == self.fence.worker)
         };
         match self.apply(&change, Patience::Ordinary).await {
             Ok(Applied::Changed(row)) => Ending::Written(row),
+            Ok(Applied::Refused(Refused::Ended, row)) if ours(&row) => Ending::Written(row),
             Ok(Applied::Refused(why, _)) => Ending::Lost(Loss::Refused(why)),
             Ok(Applied::Missing) => Ending::Lost(Loss::Missing),
             Err(error) => Ending::Unwritten(error),

@@ -8,6 +8,7 @@ use std::hash::{BuildHasher as _, Hasher as _};
 use std::sync::OnceLock;
 
 use crate::attempt::Attempt;
+use crate::checkpoint::Checkpoint;
 pub use crate::exit::Exit;
 use crate::job::Job;
 use crate::log::Log;
@@ -51,7 +52,9 @@ pub(crate) async fn run_found(
         Err(exit) => return exit,
     };
     let halt = stop.token().child_token();
-    let log = Log::new(ports, names::log_stream(&job.id, job.run, job.attempt));
+    // Others write to a stream that the compute gives: what is this attempt's begins with its claim.
+    let since_ms = row.attempts.last().filter(|_| job.log_stream.is_some()).map(|last| last.started_ms);
+    let log = Log::new(ports, log_stream(job), since_ms);
     let hold = Hold::new(ports, job.id.clone(), fence, halt.clone());
     let dirs = place.dirs(&job.id);
     let mut attempt = Attempt {
@@ -64,6 +67,7 @@ pub(crate) async fn run_found(
         dirs: &dirs,
         halt: &halt,
         stop,
+        checkpoint: Checkpoint::new(ports, &log, &row, &dirs),
         locks: OnceLock::new(),
     };
     let exit = tokio::select! {
@@ -71,6 +75,7 @@ pub(crate) async fn run_found(
         exit = Box::pin(attempt.whole(payload)) => exit,
         never = hold.heartbeat() => match never {},
     };
+    log.say(format!("end {}: {exit}", job.id)).await;
     if let Some(locks) = attempt.locks.take() {
         locks.release(&dirs).await;
     }

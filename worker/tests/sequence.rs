@@ -83,6 +83,7 @@ async fn the_payload_sees_the_contracts_variables_and_no_others() {
         "QUICK_DEPLOY_BUCKET",
         "ROOT_INPUT_NAME",
         "ROOT_OUTPUT_NAME",
+        "SHEPARD_CHECKPOINT",
         "START_TIME",
         "USES_EFS",
         "USES_LUSTRE",

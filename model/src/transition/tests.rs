@@ -87,6 +87,47 @@ fn a_lost_attempt_is_retried_or_fails_and_never_hangs() {
 }
 
 #[test]
+fn a_worker_gives_its_attempt_back_and_nobody_elses() {
+    let running = row().apply(&claim(1, "w", 0)).expect("claimed");
+    let back = |worker: &str, interrupted| Transition::GivenBack {
+        fence: Fence { run: 1, attempt: 1, worker: worker.into() },
+        interrupted,
+        reason: "Spot takes the host back".into(),
+        at_ms: 5,
+    };
+    assert_eq!(running.apply(&back("other", true)), Err(Refused::Fenced));
+    let waiting = running.apply(&back("w", true)).expect("given back");
+    assert_eq!((waiting.state(), waiting.outcome, waiting.start_time_s), (State::Queued, None, None));
+    assert_eq!(waiting.attempts[0].reason.as_deref(), Some("interrupted: Spot takes the host back"));
+    let last = waiting.timeline.last().expect("a note");
+    assert_eq!((last.stage, last.detail.as_deref()), (Stage::Interrupted, Some("Spot takes the host back")));
+    assert_eq!(waiting.apply(&back("w", true)).expect("said twice"), waiting);
+    assert_eq!(waiting.apply(&claim(1, "w", 6)), Err(Refused::Fenced), "the attempt is over");
+    let next = waiting.apply(&claim(2, "v", 6)).expect("the next one runs");
+    assert_eq!(next.apply(&back("w", true)), Err(Refused::Fenced), "and is not the first one's");
+
+    let postponed = running.apply(&back("w", false)).expect("given back");
+    assert_eq!(postponed.timeline.last().map(|note| note.stage), Some(Stage::Postponed));
+    assert_eq!(postponed.attempts[0].reason.as_deref(), Some("Spot takes the host back"));
+    let cancel = Transition::CancelRequested { by: "me".into(), at_ms: 4 };
+    let cancelled = running.apply(&cancel).expect("cancel").apply(&back("w", true)).expect("given back");
+    assert_eq!(cancelled.state(), State::Cancelled, "what somebody wants stopped is not tried again");
+    assert_eq!(cancelled.apply(&back("w", true)), Err(Refused::Ended));
+}
+
+#[test]
+fn a_later_attempt_takes_over_while_the_first_ones_lease_lives() {
+    let running = row().apply(&claim(1, "w", 0)).expect("claimed");
+    let Transition::Claimed { lease_until_ms, .. } = claim(1, "w", 0) else { unreachable!() };
+    assert!(lease_until_ms > 2, "the lease is alive when the host is lost");
+    assert_eq!(running.apply(&claim(1, "double", 2)), Err(Refused::Fenced));
+    let second = running.apply(&claim(2, "v", 2)).expect("the compute starts it only when the first is gone");
+    assert_eq!(second.claim.as_ref().map(|fence| fence.worker.as_str()), Some("v"));
+    assert_eq!(second.attempts[0].reason.as_deref(), Some("another worker took over"));
+    assert_eq!(second.apply(&claim(1, "w", 3)), Err(Refused::Fenced), "the first one is fenced off");
+}
+
+#[test]
 fn a_worker_that_was_only_late_cannot_claim_an_attempt_that_was_given_up() {
     let lost = Transition::Lost { run: 1, attempt: 1, reason: "gone".into(), retry: true, at_ms: 5 };
     let retried = row().apply(&lost).expect("lost").apply(&lost).expect("said twice");
@@ -162,11 +203,23 @@ mod any_order {
                 at_ms,
                 lease_until_ms: at_ms + 50
             }),
-            (proptest::option::of(fences), outcomes, 0..500_i64).prop_map(|(fence, outcome, at_ms)| {
-                Transition::Finished { fence, outcome, reason: None, exit_code: None, results: vec![], at_ms }
-            }),
+            (proptest::option::of(fences.clone()), outcomes, 0..500_i64).prop_map(
+                |(fence, outcome, at_ms)| {
+                    Transition::Finished {
+                        fence,
+                        outcome,
+                        reason: None,
+                        exit_code: None,
+                        results: vec![],
+                        at_ms,
+                    }
+                }
+            ),
             (1..3_u32, 1..4_u32, any::<bool>(), 0..500_i64).prop_map(|(run, attempt, retry, at_ms)| {
                 Transition::Lost { run, attempt, reason: "r".into(), retry, at_ms }
+            }),
+            (fences, any::<bool>(), 0..500_i64).prop_map(|(fence, interrupted, at_ms)| {
+                Transition::GivenBack { fence, interrupted, reason: "r".into(), at_ms }
             }),
             (0..500_i64).prop_map(|at_ms| Transition::CancelRequested { by: "b".into(), at_ms }),
             (0..500_i64).prop_map(|at_ms| Transition::Requeued { by: "b".into(), at_ms, keep_days: 1 }),

@@ -256,7 +256,7 @@ fn timeline(lines: &mut Vec<Line>, row: &JobRow, now_ms: i64, width: usize, look
 
 fn stage_role(stage: Stage, row: &JobRow) -> Role {
     match stage {
-        Stage::Lost => Role::Warn,
+        Stage::Lost | Stage::Interrupted | Stage::Postponed => Role::Warn,
         Stage::Ended => Role::of_state(row.state().word()),
         _ => Role::Text,
     }

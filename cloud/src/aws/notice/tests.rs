@@ -44,7 +44,7 @@ impl Service {
                     None => (404, "<html>not found</html>"),
                 };
                 let answer = format!(
-                    "HTTP/1.1 {status} x\r\nx-aws-ec2-metadata-token-ttl-seconds: 60\r\nconnection: close\r\n\
+                    "HTTP/1.1 {status} x\r\nx-aws-ec2-metadata-token-ttl-seconds: 21600\r\nconnection: close\r\n\
                      content-length: {}\r\n\r\n{body}",
                     body.len()
                 );
