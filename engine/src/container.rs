@@ -312,6 +312,20 @@ impl Engine {
         Ok(infos.collect())
     }
 
+    /// Whether there is a volume of this name.
+    ///
+    /// # Errors
+    /// The engine's own.
+    pub async fn volume_exists(&self, name: &str) -> Result<bool> {
+        match self.docker.inspect_volume(name).await {
+            Ok(_) => Ok(true),
+            Err(error) => match EngineError::of("inspect the volume", name, &error) {
+                error if error.kind == Kind::NotFound => Ok(false),
+                error => Err(error),
+            },
+        }
+    }
+
     async fn seen(&self, container: &str) -> Result<ContainerInspectResponse> {
         let seen = self.docker.inspect_container(container, None).await;
         seen.map_err(|error| EngineError::of("inspect the container", container, &error))

@@ -166,6 +166,10 @@ pub(crate) fn kind_of(status: u16, message: &str) -> Kind {
         "503 service unavailable",
         "unexpected eof",
         "context deadline exceeded",
+        // What stands between an engine and its containers has died; the next container gets a new one.
+        "ttrpc: closed",
+        "transport is closing",
+        "shim exited",
     ]) {
         Kind::Busy
     } else {

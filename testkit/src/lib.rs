@@ -4,7 +4,11 @@
 //! not as passed, and not as failed either. That is decided when the tests are run, which the test harness of the
 //! compiler cannot do, so such tests are in targets of their own with `harness = false` and a `main` of one line.
 //!
+//! Images for such tests are made here as well, of a static busybox and nothing else: no registry is asked.
+//!
 //! Never part of the product, and no dependency of it.
+
+pub mod image;
 
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
@@ -23,13 +27,31 @@ pub fn with_engine(tests: Vec<Test>) -> ExitCode {
     run("needs_engine", engine_answers(), tests)
 }
 
+/// Runs tests that need an engine, and a static busybox to make images of. Their names begin with
+/// `needs_engine_and_busybox::`.
+#[must_use]
+pub fn with_engine_and_busybox(tests: Vec<Test>) -> ExitCode {
+    run("needs_engine_and_busybox", image::busybox().is_some() && engine_answers(), tests)
+}
+
+/// Runs tests that need an engine, a static busybox to make images of, and to be root. Their names begin with
+/// `needs_engine_and_busybox_and_root::`.
+#[must_use]
+pub fn with_engine_and_busybox_and_root(tests: Vec<Test>) -> ExitCode {
+    let able = is_root() && image::busybox().is_some() && engine_answers();
+    run("needs_engine_and_busybox_and_root", able, tests)
+}
+
 /// Runs tests that need both an engine and to be root, for mounts and loop devices of their own. Their names begin with
 /// `needs_engine_and_root::`.
 #[must_use]
 pub fn with_engine_and_root(tests: Vec<Test>) -> ExitCode {
-    let root = std::fs::read_to_string("/proc/self/status")
-        .is_ok_and(|status| status.lines().any(|line| line.starts_with("Uid:\t0\t0")));
-    run("needs_engine_and_root", root && engine_answers(), tests)
+    run("needs_engine_and_root", is_root() && engine_answers(), tests)
+}
+
+fn is_root() -> bool {
+    std::fs::read_to_string("/proc/self/status")
+        .is_ok_and(|status| status.lines().any(|line| line.starts_with("Uid:\t0\t0")))
 }
 
 fn run(group: &str, able: bool, tests: Vec<Test>) -> ExitCode {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use shepard_cloud::ports::{Clock, LogSource};
-use shepard_engine::{Engine, EngineError, ImageInfo, Kind};
+use shepard_engine::{ContainerSpec, Engine, EngineError, ImageInfo, Kind};
 use shepard_model::names::Filesystem;
 use shepard_model::names::container::LABEL_JOB;
 use shepard_worker::payload::Cause;
@@ -95,26 +95,30 @@ impl DockerPayload {
     }
 
     /// Makes the container, in the place of one that a dead attempt of this job left.
-    async fn create(&self, engine: &Engine, plan: &Plan<'_>) -> Result<String, PayloadError> {
-        let wanted = plan.container()?;
-        let quick_deploy = plan.spec.quick_deploy.is_some();
-        let failed = |error: &EngineError| trouble::of(error, During::Start { quick_deploy });
+    async fn create(
+        &self,
+        engine: &Engine,
+        wanted: &ContainerSpec,
+        spec: &PayloadSpec,
+    ) -> Result<String, EngineError> {
         match engine.create(wanted.clone()).await {
             Err(error) if error.kind == Kind::Conflict => {
-                let stale = engine.container(&wanted.name).await.map_err(|error| failed(&error))?;
-                if let Some(stale) = stale {
-                    if stale.labels.get(LABEL_JOB).map(String::as_str) != Some(plan.spec.id.as_str()) {
-                        return Err(PayloadError::Refused(format!(
-                            "there is a container {} that is not Shepard's: remove it or give it another name",
-                            wanted.name
-                        )));
+                if let Some(stale) = engine.container(&wanted.name).await? {
+                    if stale.labels.get(LABEL_JOB).map(String::as_str) != Some(spec.id.as_str()) {
+                        let said = "there is one of that name that is not Shepard's; remove it or give it another name";
+                        return Err(EngineError::new(
+                            "create the container",
+                            &*wanted.name,
+                            Kind::Invalid,
+                            said,
+                        ));
                     }
-                    tracing::info!(id = %plan.spec.id, "a dead attempt left a container, which is removed");
-                    engine.remove(&stale.id).await.map_err(|error| failed(&error))?;
+                    tracing::info!(id = %spec.id, "a dead attempt left a container, which is removed");
+                    engine.remove(&stale.id).await?;
                 }
-                engine.create(wanted).await.map_err(|error| failed(&error))
+                engine.create(wanted.clone()).await
             }
-            made => made.map_err(|error| failed(&error)),
+            made => made,
         }
     }
 
@@ -141,6 +145,7 @@ impl DockerPayload {
             results.fold(Ok(()), std::io::Result::and)
         });
         let given = given.await.map_err(std::io::Error::other).flatten();
+        // A shared filesystem may let nobody give anything away. What its directories allow has to be enough then.
         Ok(given.err().map(|error| {
             format!("not every file of the job could be given to the image's user {}: {error}", owner.uid)
         }))
@@ -157,14 +162,24 @@ impl DockerPayload {
             return Ok(Exited { code: STOPPED, cause: Cause::Stopped });
         };
         let (engine, image, user, cpus) = prepared?;
-        let plan = Plan { spec, options: &self.options, image: &image, user, socket: engine.socket(), cpus };
+        let mut plan = Plan { spec, options: &self.options, image, user, socket: engine.socket(), cpus };
         if plan.socket_granted() && plan.socket.is_none() {
             return Err(PayloadError::Refused(format!(
                 "the payload may use the Docker socket, and the engine at {} has none on this host",
                 engine.address()
             )));
         }
-        let container = self.create(&engine, &plan).await?;
+        let wanted = plan.container()?;
+        let made = match self.create(&engine, &wanted, spec).await {
+            Err(error) if error.kind == Kind::NotFound => {
+                // Another worker's tidying was quicker: it let go of the image after it was seen here.
+                plan.image = Box::pin(self.fetch(&engine, spec, lines)).await?;
+                self.create(&engine, &plan.container()?, spec).await
+            }
+            made => made,
+        };
+        let quick_deploy = spec.quick_deploy.is_some();
+        let container = made.map_err(|error| trouble::of(&error, During::Start { quick_deploy }))?;
         let mut guard = Guard::new(self, &engine, &container);
         let ended = self.contained(&engine, &container, &plan, lines, stop).await;
         let lost = matches!(&ended, Err(Broken::Lost(_)));
@@ -209,7 +224,7 @@ impl DockerPayload {
         if let Some(said) = self.give(engine, container, plan).await? {
             say(lines, said).await;
         }
-        let hook = match stop::hook(spec, plan.image) {
+        let hook = match stop::hook(spec, &plan.image) {
             Ok(hook) => hook,
             Err(said) => {
                 say(lines, said).await;

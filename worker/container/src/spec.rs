@@ -18,13 +18,15 @@ pub const CAPABILITIES: [&str; 8] =
 const SOCKET_SEEN: &str = "/var/run/docker.sock";
 /// Keeps the SDKs of AWS from asking the instance for its role.
 const NO_METADATA: &str = "AWS_EC2_METADATA_DISABLED";
+/// Bytes that Linux takes of one variable, its name and the NUL at its end included.
+const VARIABLE_BYTES: usize = 128 * 1024;
 const MIB: u64 = 1 << 20;
 
 /// What has to be known to describe the container.
 pub(crate) struct Plan<'a> {
     pub(crate) spec: &'a PayloadSpec,
     pub(crate) options: &'a Options,
-    pub(crate) image: &'a ImageInfo,
+    pub(crate) image: ImageInfo,
     /// `uid:gid` in place of the image's user.
     pub(crate) user: Option<String>,
     /// Path of the engine's socket at the host.
@@ -119,6 +121,12 @@ impl Plan<'_> {
             if value.contains('\0') {
                 return Err(PayloadError::Refused(format!(
                     "the variable {name} holds a NUL character, which no program's environment can hold"
+                )));
+            }
+            if name.len() + value.len() + 2 > VARIABLE_BYTES {
+                return Err(PayloadError::Refused(format!(
+                    "the variable {name} is too long for a program's environment, which takes {VARIABLE_BYTES} bytes of one: \
+                     put it into a file of the job's folder"
                 )));
             }
             all.retain(|(known, _)| known != name);

@@ -1,7 +1,7 @@
 //! The end of a payload in order: its checkpoint, a signal, a while of grace, and then the end all the same.
 
 use shepard_cloud::ports::{Clock, LogSource};
-use shepard_engine::{Ended, Engine, EngineError, ImageInfo};
+use shepard_engine::{Ended, Engine, EngineError, ImageInfo, Kind};
 use shepard_model::names::container::{CHECKPOINT_SCRIPT, LABEL_CHECKPOINT};
 use shepard_worker::payload::Cause;
 use shepard_worker::{Line, PayloadSpec};
@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::lines;
 use crate::options::Options;
 
-/// What is sent where an image names no signal, or one that the engine does not know.
+/// What is sent where an image names no signal.
 const SIGNAL: &str = "SIGTERM";
 
 /// What saves a payload's state when it has to stop.
@@ -77,25 +77,26 @@ impl Watch<'_> {
                 }
             }
         }
-        self.signal().await?;
+        let grace_ms = if self.signal().await? { self.options.grace_ms } else { 0 };
         tokio::select! {
             biased;
             ended = &mut end => Ok((ended?, cause)),
-            () = self.clock.sleep_ms(self.options.grace_ms) => {
+            () = self.clock.sleep_ms(grace_ms) => {
                 self.engine.kill(self.container, "SIGKILL").await?;
                 Ok((end.await?, cause))
             }
         }
     }
 
-    async fn signal(&self) -> Result<(), EngineError> {
-        let signal = self.signal.unwrap_or(SIGNAL);
-        match self.engine.kill(self.container, signal).await {
-            Err(error) if signal != SIGNAL => {
-                tracing::warn!(%error, "the image's stop signal cannot be sent");
-                self.engine.kill(self.container, SIGNAL).await
+    /// Whether the payload was told. An image whose own signal the engine does not know can be told nothing at all.
+    async fn signal(&self) -> Result<bool, EngineError> {
+        match self.engine.kill(self.container, self.signal.unwrap_or(SIGNAL)).await {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind == Kind::Unreachable => Err(error),
+            Err(error) => {
+                self.say(format!("the payload cannot be asked to end and is killed: {error}")).await;
+                Ok(false)
             }
-            done => done,
         }
     }
 

@@ -31,8 +31,8 @@ pub fn of(error: &EngineError, during: During) -> PayloadError {
     let again = match error.kind {
         Kind::Unreachable | Kind::Full | Kind::Busy => true,
         Kind::Denied | Kind::Platform | Kind::NoProgram | Kind::Invalid => false,
-        // An image that another worker removed at this very moment is fetched by the next attempt.
-        Kind::NotFound => !matches!(during, During::Pull | During::Start { .. }),
+        // A container or an image that somebody removed a moment ago is there again at the next attempt.
+        Kind::NotFound => during != During::Pull,
         // Runtimes say everything under one status: most of what keeps a container from starting is the same next time.
         Kind::Conflict | Kind::Other => !matches!(during, During::Start { .. }),
     };
