@@ -242,7 +242,8 @@ impl DockerPayload {
         let over = CancellationToken::new();
         let signal = plan.image.stop_signal.as_deref();
         let (options, clock) = (&self.options, self.clock.as_ref());
-        let watch = Watch { engine, clock, container, options, hook, signal, lines };
+        let interrupted = &spec.interrupted;
+        let watch = Watch { engine, clock, container, options, hook, signal, interrupted, lines };
         let limit = options.timeout_s.into_iter().chain(spec.timeout_s).min();
         let watched = async {
             let end = watch.end(limit, stop).await;

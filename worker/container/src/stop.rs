@@ -46,6 +46,8 @@ pub(crate) struct Watch<'a> {
     pub(crate) options: &'a Options,
     pub(crate) hook: Option<Hook>,
     pub(crate) signal: Option<&'a str>,
+    /// Cancelled where the host goes away, and not where the job is not wanted any more.
+    pub(crate) interrupted: &'a CancellationToken,
     pub(crate) lines: &'a mpsc::Sender<Line>,
 }
 
@@ -64,8 +66,9 @@ impl Watch<'_> {
             () = stop.cancelled() => Cause::Stopped,
             () = self.clock.sleep_ms(limit.saturating_mul(1000)), if limit_s.is_some() => Cause::TimedOut(limit),
         };
-        // Who ran out of time will not be tried again, and has no use for a checkpoint.
-        if let (Cause::Stopped, Some(hook)) = (cause, &self.hook) {
+        // Who ran out of time or is cancelled will not be tried again, and has no use for a checkpoint.
+        let again = cause == Cause::Stopped && self.interrupted.is_cancelled();
+        if let Some(hook) = self.hook.as_ref().filter(|_| again) {
             let saving = Box::pin(self.save(hook));
             tokio::select! {
                 biased;

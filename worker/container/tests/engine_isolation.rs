@@ -220,8 +220,8 @@ fn shared() {
     };
     shepard_worker::place::make(std::slice::from_ref(&dirs)).unwrap();
     std::fs::write(base.join("common"), "for all").unwrap();
-    spec.dirs.push(dirs.clone());
     let (read_only, output) = (base.join("read_only"), dirs.output.clone());
+    spec.dirs.push(dirs);
     let script = format!(
         "cat '{0}/common'; echo; echo x > '{0}/common' && echo WRITTEN; ls '{0}' | wc -l; \
          echo x > '{1}/file' && echo put; ls '{2}'",

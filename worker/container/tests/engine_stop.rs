@@ -28,6 +28,7 @@ fn main() -> ExitCode {
         ("one_that_runs_too_long_is_stopped", too_long),
         ("one_that_takes_too_much_memory_is_said_so", out_of_memory),
         ("a_checkpoint_by_the_images_label_is_made_first", checkpoint_label),
+        ("a_job_that_is_cancelled_makes_no_checkpoint", cancelled),
         ("a_checkpoint_of_the_quick_deploy_folder_is_made_first", checkpoint_script),
         ("a_checkpoint_that_never_ends_is_not_waited_for", checkpoint_hangs),
         ("a_checkpoint_that_cannot_be_is_said_and_the_payload_stops", checkpoint_fails),
@@ -122,6 +123,29 @@ fn checkpoint_label() {
     assert_eq!(said.texts(), ["up", "saving a b; c u", "bye"]);
     assert!(said.workers().contains("the checkpoint ended with exit code 6"), "{}", said.workers());
     assert_eq!(said.exited(), Exited { code: 3, cause: Cause::Stopped });
+}
+
+fn cancelled() {
+    let mut bench = Bench::new("cancelled");
+    let hook = r#"["echo","saving"]"#;
+    let image = bench.image(json!({"Cmd": ["sh", "-c", POLITE], "Labels": {"shepard.checkpoint": hook}}));
+    let payload = bench.payload(image, bench.options());
+    let spec = bench.spec();
+    let (stop, (sender, mut receiver)) = (CancellationToken::new(), mpsc::channel::<shepard_worker::Line>(9));
+    let texts = bench.runtime.block_on(async {
+        let read = async {
+            let mut texts = Vec::new();
+            while let Some(line) = receiver.recv().await {
+                stop.cancel();
+                texts.push(line.text);
+            }
+            texts
+        };
+        let (result, texts) = tokio::join!(payload.run(&spec, sender, &stop), read);
+        assert_eq!(result.unwrap(), Exited { code: 3, cause: Cause::Stopped });
+        texts
+    });
+    assert_eq!(texts, ["up", "bye"]);
 }
 
 fn checkpoint_script() {

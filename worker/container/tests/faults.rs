@@ -64,6 +64,7 @@ impl Bench {
             ulimit_nofile: None,
             allow_docker: false,
             timeout_s: None,
+            interrupted: CancellationToken::new(),
         };
         let (sender, mut receiver) = mpsc::channel(9);
         let stop = CancellationToken::new();

@@ -98,6 +98,7 @@ impl Bench {
             ulimit_nofile: None,
             allow_docker: false,
             timeout_s: None,
+            interrupted: CancellationToken::new(),
         }
     }
 
@@ -124,6 +125,7 @@ impl Bench {
                 let mut lines = Vec::new();
                 while let Some(line) = receiver.recv().await {
                     if at(&line) {
+                        spec.interrupted.cancel();
                         stop.cancel();
                     }
                     lines.push(line);
