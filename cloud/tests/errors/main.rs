@@ -18,6 +18,7 @@ use server::{Reply, Request, Server, reply};
 
 mod answers;
 mod server;
+mod writers;
 
 /// A value of the user's, which nothing may repeat.
 const CANARY: &str = "canary-3f1c9a57";

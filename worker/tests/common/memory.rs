@@ -23,8 +23,10 @@ pub struct Memory {
     pub log_refused: AtomicUsize,
     /// Ranges that were read.
     pub ranges: AtomicUsize,
-    /// Objects that were begun and neither completed nor aborted: parts that a store would keep.
+    /// Objects that have bytes and were neither completed nor aborted: parts that a store would keep.
     pub writers: Arc<AtomicUsize>,
+    /// No writer has room for more.
+    pub stuck: Arc<AtomicBool>,
 }
 
 impl Memory {
@@ -104,13 +106,13 @@ impl Objects for Memory {
 
     async fn begin(&self, to: &ObjectRef) -> Result<Box<dyn Writer>> {
         let path = self.path(to);
-        self.writers.fetch_add(1, Ordering::SeqCst);
         Ok(Box::new(MemoryWriter {
             bytes: Vec::new(),
             to: to.clone(),
             path,
             state: Begun::Open,
             open: self.writers.clone(),
+            stuck: self.stuck.clone(),
         }))
     }
 
@@ -160,11 +162,12 @@ struct MemoryWriter {
     path: PathBuf,
     state: Begun,
     open: Arc<AtomicUsize>,
+    stuck: Arc<AtomicBool>,
 }
 
 impl MemoryWriter {
     fn end(&mut self, state: Begun) {
-        if matches!(self.state, Begun::Open | Begun::Ready) {
+        if matches!(self.state, Begun::Open | Begun::Ready) && !self.bytes.is_empty() {
             self.open.fetch_sub(1, Ordering::SeqCst);
         }
         self.state = state;
@@ -181,11 +184,17 @@ impl Writer for MemoryWriter {
         if self.state != Begun::Open {
             return self.refused();
         }
+        if self.bytes.is_empty() && !bytes.is_empty() {
+            self.open.fetch_add(1, Ordering::SeqCst);
+        }
         self.bytes.extend_from_slice(bytes);
         Ok(())
     }
 
     async fn room(&mut self) -> Result<()> {
+        while self.stuck.load(Ordering::SeqCst) {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
         Ok(())
     }
 
