@@ -87,6 +87,15 @@ pub enum Command {
     Terminate(OnJobs),
     /// Run failed or cancelled jobs again
     Retry(OnJobs),
+    /// Secrets of a flock: files that every payload finds in the folder `secrets` of its input
+    Secrets {
+        /// What to do with them.
+        #[command(subcommand)]
+        command: Secrets,
+    },
+    /// The original's name for pushing secrets
+    #[command(hide = true)]
+    Secretify(Secretify),
     /// Show what was done from this machine, and by whom
     Journal(Journal),
     /// Show versions, paths, the configuration and the flocks
@@ -336,6 +345,76 @@ pub struct Which {
     /// Every job in this state
     #[arg(long, value_name = "STATE", value_parser = state)]
     pub state: Option<State>,
+}
+
+/// `shepard secrets`
+#[derive(Debug, Subcommand)]
+pub enum Secrets {
+    /// Replace them by the files directly in a folder, dotfiles included
+    Push(Push),
+    /// List their names
+    List(Keeper),
+    /// Remove some of them
+    Rm(RemoveSecrets),
+}
+
+/// Whose secrets.
+#[derive(Debug, Clone, Args)]
+pub struct Keeper {
+    /// Flock [env: SHEPARD_FLOCK=] [default: `flock` of config.toml]
+    #[arg(long, value_name = "NAME")]
+    pub flock: Option<String>,
+    /// Secret of AWS Secrets Manager, by name or ARN, instead of a flock's
+    #[arg(long, value_name = "NAME_OR_ARN", conflicts_with = "flock")]
+    pub secret: Option<String>,
+}
+
+/// `shepard secrets push`
+#[derive(Debug, Args)]
+pub struct Push {
+    /// Folder with a file for each secret
+    #[arg(value_name = "FOLDER")]
+    pub folder: PathBuf,
+    /// Whose.
+    #[command(flatten)]
+    pub keeper: Keeper,
+    /// Keep what is not in the folder
+    #[arg(long)]
+    pub merge: bool,
+    /// Show what would become of each name and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Do not ask
+    #[arg(long)]
+    pub yes: bool,
+}
+
+/// `shepard secrets rm`
+#[derive(Debug, Args)]
+pub struct RemoveSecrets {
+    /// Names
+    #[arg(value_name = "NAME", required = true)]
+    pub names: Vec<String>,
+    /// Whose.
+    #[command(flatten)]
+    pub keeper: Keeper,
+    /// Do not ask
+    #[arg(long)]
+    pub yes: bool,
+}
+
+/// `shepard secretify`, as the original's command line spelled it
+#[derive(Debug, Args)]
+pub struct Secretify {
+    /// Folder with a file for each secret
+    #[arg(long = "path_to_local_secrets", value_name = "FOLDER")]
+    pub path_to_local_secrets: PathBuf,
+    /// Secret of AWS Secrets Manager, by name or ARN
+    #[arg(long = "secret_store", value_name = "NAME_OR_ARN")]
+    pub secret_store: String,
+    /// Use the credentials that are there; no role is ever assumed here
+    #[arg(long = "dont_assume", value_name = "True", value_parser = ["True"])]
+    pub dont_assume: Option<String>,
 }
 
 /// `shepard journal`

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use serde::Deserialize;
+use tracing_subscriber::layer::SubscriberExt as _;
 
 use crate::cli::Global;
 
@@ -227,7 +228,8 @@ pub fn start_log(config: &Config) -> Result<(), ConfigError> {
         .with_env_filter(filter)
         .with_ansi(false)
         .with_writer(Mutex::new(file))
-        .finish();
+        .finish()
+        .with(tracing_subscriber::filter::filter_fn(shepard_cloud::aws::may_be_logged));
     // A second start in one process, as in tests, keeps the first log.
     let _ = tracing::subscriber::set_global_default(subscriber);
     for key in &config.unknown {

@@ -70,6 +70,17 @@ pub fn encode(secrets: &[Secret]) -> String {
     Value::Object(object).to_string()
 }
 
+/// Bytes that the text of such files has, by their names and how many bytes each of them has.
+pub fn size<'a>(files: impl Iterator<Item = (&'a str, u64)>) -> u64 {
+    let sizes = files.map(|(name, bytes)| {
+        // The name as JSON, a colon, two quotes, a comma.
+        let name = Value::from(name).to_string().len() as u64;
+        name.saturating_add(4).saturating_add(bytes.div_ceil(3).saturating_mul(4))
+    });
+    // One comma less than there are files, and two braces.
+    sizes.reduce(u64::saturating_add).map_or(2, |sum| sum.saturating_add(1))
+}
+
 /// The secrets in a text, by name. A text of blanks alone holds none.
 ///
 /// # Errors
@@ -215,6 +226,8 @@ mod tests {
         ) {
             let secrets: Vec<_> = files.iter().map(|(name, bytes)| secret(name, bytes)).collect();
             let text = encode(&secrets);
+            let files = secrets.iter().map(|secret| (secret.name.as_str(), secret.bytes.len() as u64));
+            prop_assert_eq!(size(files), text.len() as u64);
             prop_assert!(!text.contains('\n'));
             prop_assert_eq!(decode(&text).expect("decodes"), secrets);
         }

@@ -19,6 +19,7 @@ mod local;
 mod logs;
 mod retrieve;
 mod rows;
+mod secrets;
 
 use std::future::Future;
 use std::process::ExitCode;
@@ -104,6 +105,12 @@ fn changes(command: &Command) -> Option<&'static str> {
         Command::Local { command: Local::Stop { .. } } => Some("stopping a supervisor"),
         Command::Local { command: Local::Rm { .. } } => Some("removing a flock"),
         Command::Batch(batch) => (!batch.dry_run).then_some("batching"),
+        Command::Secrets { command: cli::Secrets::List(_) } => None,
+        Command::Secrets { command: cli::Secrets::Push(push) } => {
+            (!push.dry_run).then_some("replacing secrets")
+        }
+        Command::Secrets { command: cli::Secrets::Rm(_) } => Some("removing secrets"),
+        Command::Secretify(_) => Some("replacing secrets"),
         Command::Terminate(_) => Some("terminating jobs"),
         Command::Retry(_) => Some("running jobs again"),
         Command::Console
@@ -141,6 +148,8 @@ fn dispatch(command: Command, context: &Context<'_>) -> Result<Exit> {
         Command::Retry(cli::OnJobs { flock, which, yes }) => {
             block_on(jobs::change(context, jobs::Verb::Retry, flock.as_ref(), &which, yes))
         }
+        Command::Secrets { command } => block_on(secrets::run(context, command)),
+        Command::Secretify(arguments) => block_on(secrets::secretify(context, arguments)),
         Command::Journal(arguments) => journal::run(context, &arguments),
         Command::Info(arguments) => block_on(info::run(context, &arguments)),
         // Carried out before there was a context.

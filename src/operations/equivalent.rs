@@ -91,6 +91,43 @@ pub fn processors(milli: u32) -> String {
     }
 }
 
+/// Whose secrets: a flock's, or what one secret of AWS holds.
+#[derive(Debug, Clone, Copy)]
+pub enum Keeper<'a> {
+    /// A flock, by name.
+    Flock(&'a str),
+    /// A secret, by name or ARN.
+    Secret(&'a str),
+}
+
+impl Keeper<'_> {
+    fn words(self) -> [String; 2] {
+        let (flag, name) = match self {
+            Self::Flock(name) => ("--flock", name),
+            Self::Secret(name) => ("--secret", name),
+        };
+        [flag.to_owned(), name.to_owned()]
+    }
+}
+
+/// `shepard secrets push`.
+pub fn secrets_push(keeper: Keeper<'_>, folder: &Path, merge: bool) -> Vec<String> {
+    let mut line = line(&["secrets", "push", "--yes"]);
+    line.extend(merge.then(|| "--merge".to_owned()));
+    line.extend(keeper.words());
+    line.push(anywhere(folder));
+    line
+}
+
+/// `shepard secrets rm`. A name may begin with a dash.
+pub fn secrets_rm(keeper: Keeper<'_>, names: &[String]) -> Vec<String> {
+    let mut line = line(&["secrets", "rm", "--yes"]);
+    line.extend(keeper.words());
+    line.push("--".to_owned());
+    line.extend(names.iter().cloned());
+    line
+}
+
 /// `shepard local start`, `stop` or `rm`.
 pub fn local(verb: &str, flock: &str) -> Vec<String> {
     let mut line = line(&["local", verb, flock]);
@@ -148,6 +185,9 @@ mod tests {
             retrieve("f", Path::new("to"), &["x"]),
             logs("f", "x-1-1"),
             create(&request),
+            secrets_push(Keeper::Flock("f"), Path::new("a b"), true),
+            secrets_push(Keeper::Secret("arn:aws:secretsmanager:x"), Path::new("/s"), false),
+            secrets_rm(Keeper::Flock("f"), &["-rf".to_owned(), "a".to_owned()]),
             local("start", "f"),
             local("rm", "f"),
         ];

@@ -14,6 +14,7 @@
 //! | [`logs`] | reading a job's log on to its end |
 //! | [`retrieve`] | bringing results here |
 //! | [`deploy`], [`releases`] | what a flock runs, and going back to what it ran |
+//! | [`secrets`] | a folder's files into a flock's secrets, by name |
 //! | [`journal`] | the append-only record of what was done |
 //! | [`equivalent`] | the command line that does the same as a key did |
 //! | [`error`] | the one error, and its classes |
@@ -30,6 +31,7 @@ pub mod pack;
 pub mod preflight;
 pub mod releases;
 pub mod retrieve;
+pub mod secrets;
 pub mod walk;
 
 pub use error::{Class, OperationError, Result};

@@ -70,6 +70,13 @@ pub(super) async fn load(profile: &Profile) -> SdkConfig {
     loader.load().await
 }
 
+/// Whether a program may log something. At the finest level the SDK and what it stands on log whole requests and answers:
+/// secrets, and variables of users. No log of ours has those, whatever level a person asks for.
+pub fn may_be_logged(metadata: &tracing::Metadata<'_>) -> bool {
+    let whose = ["aws_", "hyper", "h2", "rustls"];
+    *metadata.level() < tracing::Level::TRACE || !whose.iter().any(|name| metadata.target().starts_with(name))
+}
+
 /// The S3 client. Path-style where an endpoint is set: no emulator and few stores answer to a bucket's own host name.
 pub(super) fn s3(config: &SdkConfig) -> aws_sdk_s3::Client {
     let own = endpoint_of(config, "S3").is_some();

@@ -34,7 +34,7 @@ use std::sync::Arc;
 
 use aws_config::SdkConfig;
 
-pub use connect::Profile;
+pub use connect::{Profile, may_be_logged};
 
 use crate::absent::Absent;
 use crate::ports::{Buckets, Clock, Compute, Ports, Queue, Secrets, WallClock};
