@@ -77,3 +77,45 @@ fn from_nothing_to_results_on_the_disk() {
     term.press("y").restored();
     assert_eq!(term.ended(), 0);
 }
+
+#[test]
+fn secrets_are_pushed_by_name_and_no_value_is_shown_recorded_or_logged() {
+    const CANARY: &str = "canary-3f1c9a57-canary";
+    let world = World::with_flock("meadow", "true\n");
+    let folder = world.work().join("keys");
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join("token"), CANARY).unwrap();
+    fs::write(folder.join(".pgpass"), CANARY).unwrap();
+    let record = world.work().join("session");
+    let mut term = world.console(&["--record", record.to_str().unwrap(), "--log-level", "trace"]);
+    let path = folder.to_str().unwrap();
+
+    term.see("meadow").press("K").see("Secrets of meadow").see("there are no secrets yet");
+    term.type_text(path).see("2 added").see("added      .pgpass").see("added      token");
+    term.press("<enter>").see("meadow has 2 secrets now");
+    assert_eq!(fs::read_to_string(world.flock("meadow").join("secrets/token")).unwrap(), CANARY);
+
+    // Another value and a file less: that is typed out, or not done.
+    fs::write(folder.join("token"), CANARY.repeat(2)).unwrap();
+    fs::remove_file(folder.join(".pgpass")).unwrap();
+    term.press("K").see("2 secrets");
+    term.type_text(path).see("1 removed").see("1 changed");
+    term.press("<enter>").see("Replace secrets of meadow?").press("<enter>mead<enter>");
+    term.see("Replace secrets of meadow?").press("ow<enter>").see("meadow has 1 secret now");
+    assert!(!world.flock("meadow").join("secrets/.pgpass").exists());
+    term.press(":journal<enter>").see("flocks › journal").see("secrets push");
+    term.press("q").press("q").see("Quit Shepard?").press("y").restored();
+    assert_eq!(term.ended(), 0);
+
+    let held = |bytes: &[u8]| bytes.windows(CANARY.len()).any(|window| window == CANARY.as_bytes());
+    assert!(!held(&term.raw()), "it was on the screen");
+    let recorded = fs::read(&record).unwrap();
+    assert!(!held(&recorded) && String::from_utf8_lossy(&recorded).contains("token"));
+    let mut left = Vec::new();
+    files(world.work().parent().unwrap(), &mut left);
+    let kept = world.flock("meadow").join("secrets/token");
+    left.retain(|path| *path != kept && !path.starts_with(&folder));
+    assert!(left.len() > 3, "log, journal, settings: {left:?}");
+    left.retain(|path| fs::read(path).is_ok_and(|bytes| held(&bytes)));
+    assert_eq!(left, Vec::<PathBuf>::new());
+}

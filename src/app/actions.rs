@@ -152,6 +152,7 @@ actions! {
 
     FlockNew = "flock-new", Flocks, ["a"], "new", "Create a flock on this machine", Change;
     FlockBatch = "flock-batch", Flocks, ["b"], "batch", "Batch a folder into this flock", Change;
+    FlockSecrets = "flock-secrets", Flocks, ["K"], "", "Secrets by name, and pushing a folder of them", Change;
     FlockStart = "flock-start", Flocks, ["z"], "start/stop", "Start the flock's supervisor, or stop it", Change;
     FlockDescribe = "flock-describe", Flocks, ["d"], "", "Where the flock keeps its things, and its settings", Look;
     FlockRemove = "flock-remove", Flocks, ["X"], "", "Remove the flock and all in it (asks for its name)", Danger;
@@ -165,6 +166,7 @@ actions! {
     JobsLogs = "logs", Jobs, ["l"], "logs", "The job's log", Look;
     JobsDescribe = "describe", Jobs, ["d"], "", "The job's timeline, attempts and environment", Look;
     JobsBatch = "batch", Jobs, ["b"], "batch", "Batch a folder into this flock", Change;
+    JobsSecrets = "secrets", Jobs, ["K"], "", "Secrets by name, and pushing a folder of them", Change;
     JobsStart = "start-stop", Jobs, ["z"], "", "Start the flock's supervisor, or stop it", Change;
     JobsRetry = "retry", Jobs, ["R"], "retry", "Run the job, or the marked ones, again", Change;
     JobsTerminate = "terminate", Jobs, ["X"], "terminate", "Stop the job, or the marked ones (asks)", Danger;

@@ -35,6 +35,10 @@ pub fn complete(model: &Model, typed: &str) -> Vec<Candidate> {
             add(format!("jobs {}", flock.name), "the jobs of this flock");
             if !model.session.read_only {
                 add(format!("batch {}", flock.name), "batch a folder into this flock");
+                add(
+                    format!("secrets {}", flock.name),
+                    "the names of this flock's secrets, and pushing a folder",
+                );
             }
         }
         for (name, help) in VIEWS.iter().filter(|(name, _)| !(model.session.read_only && *name == "new")) {
@@ -121,6 +125,9 @@ pub fn run(model: &mut Model, line: &str) -> Vec<Effect> {
         },
         ("batch", name) if known(model, name) && !model.session.read_only => {
             go(model, Place::Batch { flock: name.to_owned() })
+        }
+        ("secrets", name) if known(model, name) && !model.session.read_only => {
+            go(model, Place::Secrets { flock: name.to_owned() })
         }
         ("only", state) => match (model.nav.place().flock().map(str::to_owned), State::from_word(state)) {
             (Some(flock), Some(state)) => filter(model, flock, &format!("state:{}", state.word())),

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use shepard_model::JobId;
 
+use super::msg::SecretsDiff;
 use super::store::ViewJob;
 
 /// Names one running command.
@@ -77,6 +78,15 @@ pub enum Request {
         /// The folder.
         path: String,
     },
+    /// The names of a flock's secrets, and what would become of them by a folder.
+    Secrets {
+        /// Which flock.
+        flock: String,
+        /// The folder, as typed; empty asks for the names alone.
+        path: String,
+        /// What is not in the folder is kept.
+        merge: bool,
+    },
     /// Ways to go on with a path.
     Paths {
         /// What is typed.
@@ -101,6 +111,7 @@ impl Request {
             Self::Job { flock, id } => (Policy::SingleFlight, format!("job {flock} {id}")),
             Self::Journal => (Policy::SingleFlight, "journal".to_owned()),
             Self::Preflight { .. } => (Policy::LatestWins, "preflight".to_owned()),
+            Self::Secrets { .. } => (Policy::LatestWins, "secrets".to_owned()),
             Self::Paths { .. } => (Policy::LatestWins, "paths".to_owned()),
         }
     }
@@ -171,6 +182,17 @@ pub enum Command {
         /// Which.
         flock: String,
     },
+    /// Replace a flock's secrets by the files of a folder.
+    PushSecrets {
+        /// Which flock.
+        flock: String,
+        /// The folder.
+        path: String,
+        /// What is not in the folder is kept.
+        merge: bool,
+        /// What the person saw would become of each name; None where nothing could be compared.
+        seen: Option<SecretsDiff>,
+    },
     /// Remove it with everything in it.
     RemoveFlock {
         /// Which.
@@ -195,6 +217,7 @@ impl Command {
             Self::CreateFlock { name, .. } => format!("create the flock {name}"),
             Self::StartFlock { flock } => format!("start {flock}"),
             Self::StopFlock { flock } => format!("stop {flock}"),
+            Self::PushSecrets { flock, path, .. } => format!("push the secrets of {path} to {flock}"),
             Self::RemoveFlock { flock } => format!("remove {flock}"),
         }
     }

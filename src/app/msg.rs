@@ -170,6 +170,8 @@ pub enum Loaded {
         /// The findings.
         report: Result<Preflight, Problem>,
     },
+    /// A flock's secrets by name, or what would become of them.
+    Secrets(SecretsAnswer),
     /// Ways to go on with a path.
     Paths {
         /// The text asked about.
@@ -207,6 +209,47 @@ pub struct Preflight {
     pub bytes: u64,
     /// Things that are odd and harmless: a stray file, two folders with the same content.
     pub warnings: Vec<String>,
+}
+
+/// What is known of a flock's secrets, and what was asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecretsAnswer {
+    /// The flock asked about.
+    pub flock: String,
+    /// The folder asked about; empty for none.
+    pub path: String,
+    /// What is not in the folder is kept.
+    pub merge: bool,
+    /// The findings.
+    pub report: Result<SecretsReport, Problem>,
+}
+
+/// A flock's secrets, by name: never a content, nor the size of one.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct SecretsReport {
+    /// What would become of each name; without a folder each is unchanged. None where they cannot be read.
+    pub diff: Option<SecretsDiff>,
+    /// Why they cannot be read.
+    pub unknown: Option<String>,
+    /// The names that would be there, where nothing can be compared.
+    pub names: Vec<String>,
+    /// What is in the folder and no secret.
+    pub skipped: Vec<String>,
+    /// Files in the folder; 0 without one.
+    pub asked: usize,
+}
+
+/// What would become of names.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct SecretsDiff {
+    /// New.
+    pub added: Vec<String>,
+    /// With another content.
+    pub changed: Vec<String>,
+    /// Gone.
+    pub removed: Vec<String>,
+    /// As they are.
+    pub unchanged: Vec<String>,
 }
 
 /// One job that a batch would make, or why it cannot.

@@ -32,6 +32,11 @@ pub enum Place {
         /// Into this flock.
         flock: String,
     },
+    /// The form that pushes its secrets.
+    Secrets {
+        /// Its name.
+        flock: String,
+    },
     /// Its faults, grouped by reason.
     Reasons {
         /// Its name.
@@ -62,9 +67,10 @@ impl Place {
             Self::Flocks => None,
             Self::NewFlock | Self::Journal | Self::Jobs { .. } => Some(Self::Flocks),
             Self::Flock { .. } => Some(Self::Flocks),
-            Self::Batch { flock } | Self::Reasons { flock } | Self::Job { flock, .. } => {
-                Some(Self::Jobs { flock: flock.clone() })
-            }
+            Self::Batch { flock }
+            | Self::Secrets { flock }
+            | Self::Reasons { flock }
+            | Self::Job { flock, .. } => Some(Self::Jobs { flock: flock.clone() }),
             Self::Logs { flock, id } => Some(Self::Job { flock: flock.clone(), id: id.clone() }),
         }
     }
@@ -76,6 +82,7 @@ impl Place {
             Self::Flock { flock }
             | Self::Jobs { flock }
             | Self::Batch { flock }
+            | Self::Secrets { flock }
             | Self::Reasons { flock }
             | Self::Job { flock, .. }
             | Self::Logs { flock, .. } => Some(flock),
@@ -89,6 +96,7 @@ impl Place {
             Self::NewFlock => "new flock".to_owned(),
             Self::Flock { flock } | Self::Jobs { flock } => flock.clone(),
             Self::Batch { .. } => "batch".to_owned(),
+            Self::Secrets { .. } => "secrets".to_owned(),
             Self::Reasons { .. } => "why".to_owned(),
             Self::Job { id, .. } => id.as_str().chars().take(8).collect(),
             Self::Logs { .. } => "log".to_owned(),

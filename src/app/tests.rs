@@ -254,6 +254,7 @@ fn help_lists_exactly_the_keys_that_work() {
         Place::Flock { flock: "demo".to_owned() },
         demo(),
         Place::Batch { flock: "demo".to_owned() },
+        Place::Secrets { flock: "demo".to_owned() },
         Place::Job { flock: "demo".to_owned(), id: failed.id.clone() },
         Place::Logs { flock: "demo".to_owned(), id: failed.id.clone() },
         Place::Journal,

@@ -482,6 +482,7 @@ fn loaded_news(model: &mut Model, loaded: Loaded) -> Vec<Effect> {
             model.data.journal.take(rows, now_ms);
             tell(model, &News::Journal)
         }
+        Loaded::Secrets(answer) => tell(model, &News::Secrets(&answer)),
         Loaded::Preflight { path, report } => tell(model, &News::Preflight(&path, &report)),
         Loaded::Paths { text, candidates } => {
             if let Some(Overlay::Prompt(prompt)) = &mut model.overlay

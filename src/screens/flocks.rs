@@ -159,6 +159,7 @@ impl Behaviour for Flocks {
                     Action::Open => ctx.go(Place::Jobs { flock: name }),
                     Action::FlockDescribe => ctx.go(Place::Flock { flock: name }),
                     Action::FlockBatch => ctx.go(Place::Batch { flock: name }),
+                    Action::FlockSecrets => ctx.go(Place::Secrets { flock: name }),
                     Action::FlockStart => start_or_stop(ctx, &name),
                     Action::FlockRemove => {
                         let mut lines = vec![

@@ -12,7 +12,7 @@ use crate::app::actions::{Action, Scope};
 use crate::app::effect::{Command, Sub};
 use crate::app::key::Key;
 use crate::app::model::{Ctx, Data, Model};
-use crate::app::msg::{Done, JobsChange, LogChange, Preflight};
+use crate::app::msg::{Done, JobsChange, LogChange, Preflight, SecretsAnswer};
 use crate::app::nav::Place;
 use crate::app::overlay::Ask;
 use crate::app::remote::Problem;
@@ -36,6 +36,7 @@ pub mod logs;
 pub mod new_flock;
 pub mod reasons;
 mod scroll;
+pub mod secrets;
 #[cfg(test)]
 pub(crate) mod testing;
 mod utc;
@@ -55,6 +56,8 @@ pub enum News<'a> {
     Journal,
     /// A folder was looked at: its path, and the findings.
     Preflight(&'a str, &'a Result<Preflight, Problem>),
+    /// A flock's secrets were looked at.
+    Secrets(&'a SecretsAnswer),
     /// Ways to go on with a path.
     Paths(&'a str, &'a [String]),
     /// A feed failed.
@@ -87,6 +90,8 @@ pub enum Screen {
     Jobs(Box<jobs::Jobs>),
     /// The form that batches a folder.
     Batch(Box<batch::Batch>),
+    /// The form that pushes secrets.
+    Secrets(Box<secrets::Secrets>),
     /// A flock's faults, grouped by reason.
     Reasons(reasons::Reasons),
     /// One job.
@@ -106,6 +111,7 @@ macro_rules! each {
             Screen::Flock($screen) => $call,
             Screen::Jobs($screen) => $call,
             Screen::Batch($screen) => $call,
+            Screen::Secrets($screen) => $call,
             Screen::Reasons($screen) => $call,
             Screen::Job($screen) => $call,
             Screen::Logs($screen) => $call,
@@ -166,6 +172,7 @@ impl Screen {
             Place::Flock { flock } => Self::Flock(flock::Flock::new(flock)),
             Place::Jobs { flock } => Self::Jobs(Box::new(jobs::Jobs::new(flock))),
             Place::Batch { flock } => Self::Batch(Box::new(batch::Batch::new(flock))),
+            Place::Secrets { flock } => Self::Secrets(Box::new(secrets::Secrets::new(flock))),
             Place::Reasons { flock } => Self::Reasons(reasons::Reasons::new(flock)),
             Place::Job { flock, id } => Self::Job(job::Job::new(flock, id)),
             Place::Logs { flock, id } => Self::Logs(Box::new(logs::Logs::new(flock, id))),

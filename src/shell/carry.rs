@@ -6,22 +6,22 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use shepard_cloud::local::{FlockDir, Home, LocalFlock};
+use shepard_cloud::local::{FlockDir, Home, LocalFlock, LocalSecrets};
 use shepard_cloud::ports::WallClock;
 use shepard_model::JobId;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::fetch::{expanded, problem};
+use super::fetch::{expanded, problem, seen};
 use crate::app::effect::OpId;
-use crate::app::msg::Done;
+use crate::app::msg::{Done, SecretsDiff};
 use crate::app::remote::Problem;
 use crate::app::{Command, Msg};
 use crate::config::Config;
 use crate::feeds::blocking;
 use crate::operations::journal::{Journal, who};
 use crate::operations::retrieve::{self, Fate};
-use crate::operations::{OperationError, batch, equivalent, flocks, jobs, logs, preflight};
+use crate::operations::{OperationError, batch, equivalent, flocks, jobs, logs, preflight, secrets};
 
 /// How often progress is told.
 const EVERY: Duration = Duration::from_millis(200);
@@ -138,6 +138,9 @@ impl Carrier {
                     format!("{flock} was not running")
                 }))
             }
+            Command::PushSecrets { flock, path, merge, seen } => {
+                self.push_secrets(&flock, &path, merge, seen.as_ref()).await
+            }
             Command::RemoveFlock { flock } => {
                 flocks::remove(&self.home, &self.dir(&flock)?).await?;
                 Ok(plain(format!("removed the flock {flock}")))
@@ -213,6 +216,26 @@ impl Carrier {
         Ok(Done { text, failed, path: Some(path) })
     }
 
+    /// Replaces a flock's secrets, if that does what the person saw it would.
+    async fn push_secrets(
+        &self,
+        flock: &str,
+        path: &str,
+        merge: bool,
+        shown: Option<&SecretsDiff>,
+    ) -> Result<Done, OperationError> {
+        let store = LocalSecrets::new(&self.dir(flock)?);
+        let plan = secrets::plan(&store, &expanded(path), merge).await?;
+        if plan.diff.as_ref().map(seen).as_ref() != shown {
+            return Err(OperationError::Refused(format!(
+                "the folder or the secrets of {flock} have changed since they were shown; nothing was sent, look again"
+            )));
+        }
+        secrets::carry_out(&store, &plan).await?;
+        let count = plan.names().len();
+        Ok(plain(format!("{flock} has {count} {} now", if count == 1 { "secret" } else { "secrets" })))
+    }
+
     fn dir(&self, flock: &str) -> Result<FlockDir, OperationError> {
         flocks::find(&self.home, flock)
     }
@@ -279,6 +302,16 @@ fn described(command: &Command) -> (&'static str, String, Vec<String>, Vec<Strin
         }
         Command::StopFlock { flock } => {
             ("local stop", flock.clone(), Vec::new(), equivalent::local("stop", flock))
+        }
+        Command::PushSecrets { flock, path, merge, seen } => {
+            let line = equivalent::secrets_push(equivalent::Keeper::Flock(flock), &expanded(path), *merge);
+            let names = |sign: char, names: &[String]| {
+                names.iter().map(|name| format!("{sign}{name}")).collect::<Vec<_>>()
+            };
+            let targets = seen.as_ref().map_or_else(Vec::new, |seen| {
+                [names('+', &seen.added), names('~', &seen.changed), names('-', &seen.removed)].concat()
+            });
+            ("secrets push", flock.clone(), targets, line)
         }
         Command::RemoveFlock { flock } => {
             ("local rm", flock.clone(), Vec::new(), equivalent::local("rm", flock))

@@ -5,17 +5,19 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use shepard_cloud::CloudError;
-use shepard_cloud::local::{Home, LocalFlock};
+use shepard_cloud::local::{Home, LocalFlock, LocalSecrets};
 use shepard_model::{JobId, JobRow};
 
 use crate::app::Msg;
 use crate::app::effect::Request;
-use crate::app::msg::{JournalRow, Loaded, Preflight, PreflightJob};
+use crate::app::msg::{
+    JournalRow, Loaded, Preflight, PreflightJob, SecretsAnswer, SecretsDiff, SecretsReport,
+};
 use crate::app::remote::{Problem, ProblemKind};
 use crate::config::Config;
 use crate::feeds::{self, blocking};
 use crate::operations::journal::Journal;
-use crate::operations::{Class, OperationError, flocks, preflight};
+use crate::operations::{Class, OperationError, flocks, preflight, secrets};
 
 /// Entries of the journal that are shown.
 const JOURNAL: usize = 1_000;
@@ -67,6 +69,11 @@ impl Reader {
                 let plan = self.examined(&flock, &path).await;
                 Loaded::Preflight { path, report: plan.map(report).map_err(|error| problem(&error)) }
             }
+            Request::Secrets { flock, path, merge } => {
+                tokio::time::sleep(REST).await;
+                let report = self.secrets(&flock, &path, merge).await.map_err(|error| problem(&error));
+                Loaded::Secrets(SecretsAnswer { flock, path, merge, report })
+            }
             Request::Paths { text } => {
                 let typed = text.clone();
                 let candidates = blocking(move || paths(&typed)).await;
@@ -84,11 +91,34 @@ impl Reader {
         Ok(plan)
     }
 
+    async fn secrets(&self, flock: &str, path: &str, merge: bool) -> Result<SecretsReport, OperationError> {
+        let store = LocalSecrets::new(&flocks::find(&self.home, flock)?);
+        let stored = async || -> Result<SecretsDiff, OperationError> {
+            Ok(SecretsDiff { unchanged: secrets::list(&store).await?, ..SecretsDiff::default() })
+        };
+        if path.is_empty() {
+            return Ok(SecretsReport { diff: Some(stored().await?), ..SecretsReport::default() });
+        }
+        let plan = secrets::plan(&store, &expanded(path), merge).await?;
+        let diff = match &plan.diff {
+            Some(_) if plan.asked == 0 => Some(stored().await?),
+            diff => diff.as_ref().map(seen),
+        };
+        let (names, asked) = (plan.names(), plan.asked);
+        Ok(SecretsReport { diff, unknown: plan.unknown, names, skipped: plan.skipped, asked })
+    }
+
     async fn row(&self, flock: &str, id: &JobId) -> Result<Option<JobRow>, CloudError> {
         let dir = self.home.flock(flock)?;
         let open = blocking(move || LocalFlock::open(&dir)).await?;
         open.ports().table.get(id).await
     }
+}
+
+/// What becomes of names, as the screens know it.
+pub(super) fn seen(diff: &secrets::Diff) -> SecretsDiff {
+    let secrets::Diff { added, changed, removed, unchanged } = diff.clone();
+    SecretsDiff { added, changed, removed, unchanged }
 }
 
 /// An error of an operation as the screens know it.

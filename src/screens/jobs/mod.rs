@@ -255,6 +255,7 @@ impl Behaviour for Jobs {
             Action::MarkAll => self.view.mark_all(),
             Action::Unmark => self.view.clear_marks(),
             Action::JobsBatch => ctx.go(Place::Batch { flock }),
+            Action::JobsSecrets => ctx.go(Place::Secrets { flock }),
             Action::Why => ctx.go(Place::Reasons { flock }),
             Action::JobsStart => start_or_stop(ctx, &flock),
             Action::JobsTerminate => self.terminate(ctx),
