@@ -224,18 +224,25 @@ pub fn start_log(config: &Config) -> Result<(), ConfigError> {
         let _ = fs::rename(&path, path.with_extension("log.1"));
     }
     let file = private_append(&path).map_err(io("open", &path))?;
-    let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(false)
-        .with_writer(Mutex::new(file))
-        .finish()
-        .with(tracing_subscriber::filter::filter_fn(shepard_cloud::aws::may_be_logged));
     // A second start in one process, as in tests, keeps the first log.
-    let _ = tracing::subscriber::set_global_default(subscriber);
+    let _ = tracing::subscriber::set_global_default(subscriber(filter, file));
     for key in &config.unknown {
         tracing::warn!(key, "unknown key in config.toml");
     }
     Ok(())
+}
+
+/// What writes the log: all that the filter lets through, but for what holds secrets and variables.
+fn subscriber(
+    filter: tracing_subscriber::EnvFilter,
+    file: impl io::Write + Send + Sync + 'static,
+) -> impl tracing::Subscriber + Send + Sync {
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(false)
+        .with_writer(Mutex::new(file))
+        .finish()
+        .with(tracing_subscriber::filter::filter_fn(shepard_cloud::aws::may_be_logged))
 }
 
 /// Opens a file for appending that nobody but its owner reads, made if need be.
@@ -272,6 +279,27 @@ mod tests {
         assert_eq!(config.expect("usable").unknown, ["colour", "x"]);
         let error = Config::layered(dirs(), "mouse = 'yes'", &Global::default()).expect_err("refused");
         assert!(error.to_string().contains("mouse"), "{error}");
+    }
+
+    #[test]
+    fn whole_requests_of_the_sdk_are_in_no_log_at_any_level() {
+        for filter in ["trace", "aws_smithy_runtime=trace,hyper=trace,shepard=trace"] {
+            let temp = tempfile::tempdir().expect("temp");
+            let path = temp.path().join("log");
+            let writes =
+                subscriber(tracing_subscriber::EnvFilter::new(filter), private_append(&path).expect("a log"));
+            tracing::subscriber::with_default(writes, || {
+                tracing::trace!(target: "aws_smithy_runtime::client::orchestrator", "hunter2");
+                tracing::trace!(target: "hyper::proto", "hunter2");
+                tracing::debug!(target: "aws_smithy_runtime", "an attempt");
+                tracing::trace!(target: "shepard::operations", "our own");
+            });
+            let log = fs::read_to_string(path).expect("a log");
+            assert!(
+                log.contains("an attempt") && log.contains("our own") && !log.contains("hunter2"),
+                "{log}"
+            );
+        }
     }
 
     #[test]

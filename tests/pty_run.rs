@@ -90,7 +90,8 @@ fn secrets_are_pushed_by_name_and_no_value_is_shown_recorded_or_logged() {
     let mut term = world.console(&["--record", record.to_str().unwrap(), "--log-level", "trace"]);
     let path = folder.to_str().unwrap();
 
-    term.see("meadow").press("K").see("Secrets of meadow").see("there are no secrets yet");
+    term.see("meadow");
+    term.press("K").see("Secrets of meadow").see("there are no secrets yet");
     term.type_text(path).see("2 added").see("added      .pgpass").see("added      token");
     term.press("<enter>").see("meadow has 2 secrets now");
     assert_eq!(fs::read_to_string(world.flock("meadow").join("secrets/token")).unwrap(), CANARY);
@@ -100,11 +101,13 @@ fn secrets_are_pushed_by_name_and_no_value_is_shown_recorded_or_logged() {
     fs::remove_file(folder.join(".pgpass")).unwrap();
     term.press("K").see("2 secrets");
     term.type_text(path).see("1 removed").see("1 changed");
-    term.press("<enter>").see("Replace secrets of meadow?").press("<enter>mead<enter>");
-    term.see("Replace secrets of meadow?").press("ow<enter>").see("meadow has 1 secret now");
+    term.press("<enter>").see("Replace secrets of meadow?");
+    term.press("<enter>mead<enter>").see("Replace secrets of meadow?");
+    term.press("ow<enter>").see("meadow has 1 secret now");
     assert!(!world.flock("meadow").join("secrets/.pgpass").exists());
     term.press(":journal<enter>").see("flocks › journal").see("secrets push");
-    term.press("q").press("q").see("Quit Shepard?").press("y").restored();
+    term.press("qq").see("Quit Shepard?");
+    term.press("y").restored();
     assert_eq!(term.ended(), 0);
 
     let held = |bytes: &[u8]| bytes.windows(CANARY.len()).any(|window| window == CANARY.as_bytes());

@@ -191,7 +191,7 @@ pub enum Command {
         /// What is not in the folder is kept.
         merge: bool,
         /// What the person saw would become of each name; None where nothing could be compared.
-        seen: Option<SecretsDiff>,
+        seen: Option<Box<SecretsDiff>>,
     },
     /// Remove it with everything in it.
     RemoveFlock {

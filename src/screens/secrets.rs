@@ -24,7 +24,7 @@ use crate::ui::{Look, text};
 
 const PATH: usize = 0;
 const KEEP: usize = 1;
-const PATH_HINT: &str = "a folder with a file for each secret; with none, these are there now";
+const PATH_HINT: &str = "a folder with a file for each secret";
 const KEEP_HINT: &str = "on: what is not in the folder stays; off: it goes";
 
 /// The screen's state.
@@ -199,7 +199,7 @@ impl Secrets {
             flock: self.flock.clone(),
             path: self.path().to_owned(),
             merge: self.merge(),
-            seen: found.report.diff.clone(),
+            seen: found.report.diff.clone().map(Box::new),
         };
         match found.replaced() {
             Some(lines) => {

@@ -139,7 +139,7 @@ impl Carrier {
                 }))
             }
             Command::PushSecrets { flock, path, merge, seen } => {
-                self.push_secrets(&flock, &path, merge, seen.as_ref()).await
+                self.push_secrets(&flock, &path, merge, seen.as_deref()).await
             }
             Command::RemoveFlock { flock } => {
                 flocks::remove(&self.home, &self.dir(&flock)?).await?;

@@ -32,14 +32,15 @@ impl Findings {
         match row {
             Row::Unknown => {
                 let why = text::clean(report.unknown.as_deref().unwrap_or_default()).into_owned();
-                Shown { role: Role::Warn, text: format!("nothing can be compared: {why}") }
+                Shown { role: Role::Warn, text: format!("  nothing can be compared: {why}") }
             }
             Row::Removed(at) => name(Role::Error, "removed", diff.and_then(|diff| diff.removed.get(at))),
             Row::Changed(at) => name(Role::Warn, "changed", diff.and_then(|diff| diff.changed.get(at))),
             Row::Added(at) => name(Role::Ok, "added", diff.and_then(|diff| diff.added.get(at))),
             // With no folder typed there is nothing that it could have changed.
             Row::Unchanged(at) if report.asked == 0 => {
-                name(Role::Text, "", diff.and_then(|diff| diff.unchanged.get(at)))
+                let name = diff.and_then(|diff| diff.unchanged.get(at)).map_or("", String::as_str);
+                Shown { role: Role::Text, text: format!("  {}", text::clean(name)) }
             }
             Row::Unchanged(at) => {
                 name(Role::Muted, "unchanged", diff.and_then(|diff| diff.unchanged.get(at)))

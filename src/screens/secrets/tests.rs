@@ -100,7 +100,7 @@ fn what_is_only_new_is_pushed_at_once() {
         flock: "demo".to_owned(),
         path: FOLDER.to_owned(),
         merge: false,
-        seen: report.diff,
+        seen: report.diff.map(Box::new),
     };
     assert_eq!(pushed(&drive), [command]);
     assert!(!is_on_the_form(&drive));
