@@ -4,6 +4,9 @@
 //! that only a hang reaches.
 #![allow(dead_code, missing_docs, unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+pub mod contained;
+pub mod dockerd;
+
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -85,6 +88,8 @@ pub struct Flock {
     pub dir: FlockDir,
     pub local: LocalFlock,
     pub ports: Ports,
+    /// Where its engine listens; none where it has none.
+    pub engine: Option<String>,
     supervisor: Option<Child>,
 }
 
@@ -97,12 +102,25 @@ impl Flock {
         std::fs::write(&file, format!("MARKS='{}'\n{script}", marks.display())).unwrap();
         let mut settings = Settings::named("test");
         settings.command = Some(vec!["sh".to_owned(), file.display().to_string()]);
+        Self::with(world, settings, change)
+    }
+
+    /// A flock whose jobs run what an image does.
+    pub fn contained(change: impl FnOnce(&mut Settings)) -> Self {
+        let engine =
+            std::env::var("DOCKER_HOST").unwrap_or_else(|_| "unix:///var/run/docker.sock".to_owned());
+        let mut flock = Self::with(World::new(), Settings::named("test"), change);
+        flock.engine = Some(engine);
+        flock
+    }
+
+    fn with(world: World, mut settings: Settings, change: impl FnOnce(&mut Settings)) -> Self {
         settings.max_jobs = 2;
         change(&mut settings);
         let dir = world.home().create(&settings).unwrap();
         let local = LocalFlock::open(&dir).unwrap();
         let ports = local.ports();
-        Self { world, dir, local, ports, supervisor: None }
+        Self { world, dir, local, ports, engine: None, supervisor: None }
     }
 
     /// Starts a supervisor as a child of the test.
@@ -121,6 +139,9 @@ impl Flock {
     pub fn child(&self, word: &str) -> Command {
         let mut command = self.world.shepard(&[word, "test"]);
         command.env("SHEPARD_CHILD_OF", self.world.data());
+        if let Some(engine) = &self.engine {
+            command.env("DOCKER_HOST", engine);
+        }
         command
     }
 

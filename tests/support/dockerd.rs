@@ -1,0 +1,136 @@
+//! An engine of a test's own, to be stopped, killed and started again. Needs root and Debian's `docker.io` or its like.
+#![allow(dead_code, missing_docs, unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use super::kill;
+
+/// The engine, its images, its containers; all gone when it is dropped.
+pub struct Dockerd {
+    dir: PathBuf,
+    child: Option<Child>,
+}
+
+impl Dockerd {
+    /// Starts one with everything it has in `dir`. None where the machine has no such program, or it does not come up
+    /// here: an engine needs more of a machine than being root.
+    pub fn start(dir: &Path) -> Option<Self> {
+        let mut engine = Self { dir: dir.to_owned(), child: None };
+        std::fs::write(dir.join("daemon.json"), "{}").unwrap();
+        engine.up().then_some(engine)
+    }
+
+    pub fn address(&self) -> String {
+        format!("unix://{}", self.socket().display())
+    }
+
+    pub fn socket(&self) -> PathBuf {
+        self.dir.join("docker.sock")
+    }
+
+    /// Starts it again; false where it does not come up.
+    pub fn up(&mut self) -> bool {
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.dir.join("log")).unwrap();
+        // No bridge and no rules of a firewall: another engine of this machine has those.
+        let spawned = Command::new("dockerd")
+            .args(["--bridge=none", "--iptables=false", "--ip6tables=false", "--config-file"])
+            .arg(self.dir.join("daemon.json"))
+            .arg("--data-root")
+            .arg(self.dir.join("data"))
+            .arg("--exec-root")
+            .arg(self.dir.join("exec"))
+            .arg("--pidfile")
+            .arg(self.dir.join("pid"))
+            .arg("--host")
+            .arg(self.address())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn();
+        let Ok(mut child) = spawned else { return false };
+        for _ in 0..600 {
+            if self.answers() {
+                self.child = Some(child);
+                return true;
+            }
+            if child.try_wait().unwrap().is_some() {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        let _ = child.kill();
+        let _ = child.wait();
+        false
+    }
+
+    /// Ends it, in order or at once, and waits until it is gone. Its containers may outlive one that was killed.
+    pub fn down(&mut self, signal: &str) {
+        if let Some(mut child) = self.child.take() {
+            kill(child.id(), signal);
+            let _ = child.wait();
+            // A new one would take a process that has this number by now for the old one.
+            let _ = std::fs::remove_file(self.dir.join("pid"));
+        }
+    }
+
+    fn answers(&self) -> bool {
+        use std::io::{Read as _, Write as _};
+        let Ok(mut stream) = std::os::unix::net::UnixStream::connect(self.socket()) else { return false };
+        let mut answer = [0; 12];
+        stream.write_all(b"GET /_ping HTTP/1.0\r\nHost: engine\r\n\r\n").is_ok()
+            && stream.read_exact(&mut answer).is_ok()
+            && answer.ends_with(b"200")
+    }
+
+    /// The end of what it said.
+    pub fn said(&self) -> String {
+        let text = std::fs::read_to_string(self.dir.join("log")).unwrap_or_default();
+        text.lines().rev().take(20).collect::<Vec<_>>().join("\n")
+    }
+}
+
+impl Drop for Dockerd {
+    fn drop(&mut self) {
+        self.down("TERM");
+        // What it mounted and did not take away keeps its folder from being removed.
+        for mount in mounts_under(&self.dir).iter().rev() {
+            let _ = Command::new("umount").arg("-l").arg(mount).status();
+        }
+    }
+}
+
+/// Every mount at or below a folder.
+pub fn mounts_under(dir: &Path) -> Vec<PathBuf> {
+    let table = std::fs::read_to_string("/proc/self/mounts").unwrap();
+    let points = table.lines().filter_map(|line| line.split(' ').nth(1)).map(PathBuf::from);
+    points.filter(|point| point.starts_with(dir)).collect()
+}
+
+/// A small filesystem in a file of its own; taken away when it is dropped.
+pub struct Small {
+    at: PathBuf,
+}
+
+impl Small {
+    /// Mounts one of so many MiB at a folder.
+    pub fn mount(file: &Path, at: &Path, mib: u64) -> Option<Self> {
+        std::fs::File::create(file).unwrap().set_len(mib << 20).unwrap();
+        let done = |command: &mut Command| {
+            command.stdout(Stdio::null()).status().is_ok_and(|status| status.success())
+        };
+        let made = done(Command::new("mkfs.ext4").arg("-q").arg(file))
+            && done(Command::new("mount").args(["-o", "loop"]).arg(file).arg(at));
+        made.then(|| {
+            let _ = std::fs::remove_dir(at.join("lost+found"));
+            Self { at: at.to_owned() }
+        })
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.at).status();
+    }
+}
