@@ -37,7 +37,7 @@ case "$HOW" in
     fail) sleep "$LONG"; echo "$N" > "$ROOT_OUTPUT_NAME/n"; exit 3 ;;
     memory) exec dd if=/dev/zero of=/dev/null bs=300M count=1 ;;
     disk) dd if=/dev/zero of="$ROOT_OUTPUT_NAME/big" bs=1M count=1000 || exit 4 ;;
-    killed) kill -KILL $$ ;;
+    killed) sh -c 'kill -KILL $$' ;;
 esac
 "#;
 
@@ -167,10 +167,10 @@ async fn run(jobs: usize, seed: u64, own: &mut Option<Dockerd>, address: Option<
 async fn torment(flock: &mut Flock, own: &mut Option<Dockerd>, random: &mut Random, jobs: usize) -> Done {
     let mut done = Done::default();
     let (mut ended, mut since) = (0, Instant::now());
-    // The engine goes four times, at these parts of the way, in order and not.
-    let mut restarts: Vec<(usize, &str)> = [(4, "KILL"), (3, "TERM"), (2, "KILL"), (1, "TERM")]
-        .map(|(fifth, how)| (jobs * fifth / 5, how))
-        .to_vec();
+    // The engine goes at every so many ended jobs, by turns in order and not.
+    let every = (jobs / 20).max(10);
+    let mut restarts: Vec<(usize, &str)> =
+        (1..jobs / every).rev().map(|turn| (turn * every, ["KILL", "TERM"][turn % 2])).collect();
     loop {
         let now = flock.ended_count().await;
         if now >= jobs {
@@ -279,5 +279,7 @@ fn check(flock: &Flock, rows: &[JobRow], hows: &HashMap<String, (usize, &str)>) 
 
 fn files_in(folder: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(folder).unwrap().flatten();
-    entries.map(|entry| entry.file_name().into_string().unwrap()).collect()
+    let names = entries.map(|entry| entry.file_name().into_string().unwrap());
+    // What is put is first written into a hidden folder of the adapter's.
+    names.filter(|name| !name.starts_with('.')).collect()
 }

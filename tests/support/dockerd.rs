@@ -8,8 +8,12 @@ use std::time::Duration;
 use super::kill;
 
 /// The engine, its images, its containers; all gone when it is dropped.
+///
+/// What keeps the containers is a process of its own, as on a real host: one that an engine starts by itself does not
+/// survive it in order.
 pub struct Dockerd {
     dir: PathBuf,
+    keeper: Child,
     child: Option<Child>,
 }
 
@@ -17,8 +21,24 @@ impl Dockerd {
     /// Starts one with everything it has in `dir`. None where the machine has no such program, or it does not come up
     /// here: an engine needs more of a machine than being root.
     pub fn start(dir: &Path) -> Option<Self> {
-        let mut engine = Self { dir: dir.to_owned(), child: None };
         std::fs::write(dir.join("daemon.json"), "{}").unwrap();
+        let config = "version = 2\ndisabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n";
+        std::fs::write(dir.join("containerd.toml"), config).unwrap();
+        let keeper = Command::new("containerd")
+            .arg("--config")
+            .arg(dir.join("containerd.toml"))
+            .arg("--root")
+            .arg(dir.join("kept"))
+            .arg("--state")
+            .arg(dir.join("keeping"))
+            .arg("--address")
+            .arg(dir.join("containerd.sock"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Self::log(dir))
+            .spawn()
+            .ok()?;
+        let mut engine = Self { dir: dir.to_owned(), keeper, child: None };
         engine.up().then_some(engine)
     }
 
@@ -30,9 +50,12 @@ impl Dockerd {
         self.dir.join("docker.sock")
     }
 
+    fn log(dir: &Path) -> std::fs::File {
+        std::fs::OpenOptions::new().create(true).append(true).open(dir.join("log")).unwrap()
+    }
+
     /// Starts it again; false where it does not come up.
     pub fn up(&mut self) -> bool {
-        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.dir.join("log")).unwrap();
         // No bridge and no rules of a firewall: another engine of this machine has those.
         let spawned = Command::new("dockerd")
             .args(["--bridge=none", "--iptables=false", "--ip6tables=false", "--config-file"])
@@ -41,13 +64,15 @@ impl Dockerd {
             .arg(self.dir.join("data"))
             .arg("--exec-root")
             .arg(self.dir.join("exec"))
+            .arg("--containerd")
+            .arg(self.dir.join("containerd.sock"))
             .arg("--pidfile")
             .arg(self.dir.join("pid"))
             .arg("--host")
             .arg(self.address())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(log)
+            .stderr(Self::log(&self.dir))
             .spawn();
         let Ok(mut child) = spawned else { return false };
         for _ in 0..600 {
@@ -94,6 +119,8 @@ impl Dockerd {
 impl Drop for Dockerd {
     fn drop(&mut self) {
         self.down("TERM");
+        kill(self.keeper.id(), "TERM");
+        let _ = self.keeper.wait();
         // What it mounted and did not take away keeps its folder from being removed.
         for mount in mounts_under(&self.dir).iter().rev() {
             let _ = Command::new("umount").arg("-l").arg(mount).status();
