@@ -4,14 +4,14 @@
 //!
 //! `SHEPARD_CHAOS_JOBS` says how many jobs; 100 unless it does, which is a minute or two on a small machine.
 //! `SHEPARD_CHAOS_SEED` repeats the choices of an earlier run; what meets what is the machine's.
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
 mod support;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use shepard_model::{JobRow, Outcome};
 use support::contained::{Made, WITNESSED, Witness, ask, block, contained, containers_of};
@@ -19,7 +19,7 @@ use support::dockerd::{Dockerd, Small, mounts_under};
 use support::{Flock, kill, unzip};
 
 /// Longer than any job takes to end on a busy machine, restarts of the engine included.
-const NOTHING_ENDS: Duration = Duration::from_secs(240);
+const NOTHING_ENDS_MS: i64 = 240_000;
 /// Room for the jobs' files, in MiB: enough for four small jobs, too little for one that writes without end.
 const ROOM_MIB: u64 = 48;
 /// Memory of a job, in MiB.
@@ -132,10 +132,10 @@ async fn run(jobs: usize, seed: u64, own: &mut Option<Dockerd>, address: Option<
         flock.put(&key, &inputs).await;
         hows.insert(key, (n, how));
     }
-    let began = Instant::now();
+    let began_ms = flock.ports.clock.now_ms();
     flock.start();
     let done = torment(&mut flock, own, &mut random, jobs).await;
-    eprintln!("after {:.0} s: {done:?}", began.elapsed().as_secs_f64());
+    eprintln!("after {} s: {done:?}", (flock.ports.clock.now_ms() - began_ms) / 1000);
 
     let rows = flock.rows().await;
     let tally = check(&flock, &rows, &hows);
@@ -166,7 +166,8 @@ async fn run(jobs: usize, seed: u64, own: &mut Option<Dockerd>, address: Option<
 /// Kills at random until every job has ended.
 async fn torment(flock: &mut Flock, own: &mut Option<Dockerd>, random: &mut Random, jobs: usize) -> Done {
     let mut done = Done::default();
-    let (mut ended, mut since) = (0, Instant::now());
+    let clock = std::sync::Arc::clone(&flock.ports.clock);
+    let (mut ended, mut since) = (0, clock.now_ms());
     // The engine goes at every so many ended jobs, by turns in order and not.
     let every = (jobs / 20).max(10);
     let mut restarts: Vec<(usize, &str)> =
@@ -177,9 +178,9 @@ async fn torment(flock: &mut Flock, own: &mut Option<Dockerd>, random: &mut Rand
             return done;
         }
         if now > ended {
-            (ended, since) = (now, Instant::now());
+            (ended, since) = (now, clock.now_ms());
         }
-        if since.elapsed() > NOTHING_ENDS {
+        if clock.now_ms() - since > NOTHING_ENDS_MS {
             let open: Vec<JobRow> =
                 flock.rows().await.into_iter().filter(|row| row.outcome.is_none()).take(5).collect();
             let log = std::fs::read_to_string(flock.dir.supervisor_log()).unwrap();
