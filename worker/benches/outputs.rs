@@ -53,7 +53,7 @@ async fn put(folder: &str, bucket: &str, tag: &str) {
     row.start_time_s = Some(1);
     let mut dirs = Place::local("/nowhere").dirs(&row.id);
     dirs[0].output = PathBuf::from(folder);
-    let log = shepard_worker::log::Log::new(&ports, "none", None);
+    let log = shepard_worker::log::Log::new(&ports, "none");
     let before = Instant::now();
     let put = outputs::put_all(&ports, &row, &dirs, &log, &CancellationToken::new()).await.unwrap();
     let seconds = before.elapsed().as_secs_f64();

@@ -21,7 +21,7 @@ use crate::archive::Written;
 use crate::fetch::Trouble;
 use crate::log::Log;
 use crate::outputs;
-use crate::place::{Dirs, confined, make_checkpoint};
+use crate::place::{Dirs, confined_bytes, make_checkpoint};
 use crate::row::{Patience, patiently};
 
 /// How long a checkpoint may take to be put, in milliseconds, where nobody says when the host is gone. A notice of Spot
@@ -157,7 +157,7 @@ impl<'a> Checkpoint<'a> {
                 Some(format!("kept the checkpoint for the next attempt: {} bytes", written.bytes))
             }
             Ok(written) => Some(format!(
-                "kept the checkpoint for the next attempt: {} bytes, without {} links, sockets, pipes or devices",
+                "kept the checkpoint for the next attempt: {} bytes, without {} links, pipes and the like",
                 written.bytes, written.skipped_count
             )),
             Err(trouble) => Some(format!("the checkpoint is not kept: {trouble}")),
@@ -191,9 +191,11 @@ fn unpack(from: &Path, to: &Path, bounds: Bounds) -> Result<(u64, u64), String> 
     let (mut files, mut bytes) = (0, 0);
     for index in 0..zip.len() {
         let mut entry = zip.by_index(index).map_err(|error| error.to_string())?;
-        let name = entry.name().map_err(|error| error.to_string())?.into_owned();
+        // The bytes of a file's name, which are text only as a rule.
+        let raw = entry.name_raw().to_vec();
+        let name = String::from_utf8_lossy(&raw);
         let path =
-            confined(to, name.strip_suffix('/').unwrap_or(&name)).map_err(|error| error.to_string())?;
+            confined_bytes(to, raw.strip_suffix(b"/").unwrap_or(&raw)).map_err(|error| error.to_string())?;
         let failed = |error: std::io::Error| format!("{name:?}: {error}");
         let mode = entry.unix_mode().unwrap_or(0o644) & 0o777;
         if entry.is_symlink() {

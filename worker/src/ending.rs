@@ -5,6 +5,7 @@ use shepard_model::{ObjectRef, Outcome, Refused, Stage, status};
 use crate::attempt::Attempt;
 use crate::exit::Exit;
 use crate::locks::Locks;
+use crate::log::one_line;
 use crate::outputs::{self, Unput};
 use crate::place::{self, Dirs};
 use crate::row::{End, Ending, Loss};
@@ -39,6 +40,7 @@ impl Attempt<'_> {
 
     /// The row says why; what is left of the attempt goes to the errors bucket.
     pub(crate) async fn failed(&self, reason: String, exit_code: Option<i32>, payload: bool) -> Exit {
+        let reason = one_line(&reason);
         self.log.say(format!("the job has failed: {reason}")).await;
         self.hold.reached(Stage::Pushing, Some(status::FAILED_PUSHING.to_owned()), None).await;
         let left = outputs::failure(self.ports, self.row, self.dirs, self.log, self.halt).await;
@@ -109,10 +111,14 @@ impl Attempt<'_> {
 
     /// The payload did not run, and may at another attempt: the row goes back with the reason.
     pub(crate) async fn postponed(&self, reason: &str) -> Exit {
+        let reason = &one_line(reason);
         self.log.say(format!("{reason}; the job waits for another attempt")).await;
         self.clean().await;
         match self.hold.give_back(false, reason).await {
-            Ending::Written(row) if row.outcome == Some(Outcome::Cancelled) => Exit::Cancelled,
+            Ending::Written(row) if row.outcome == Some(Outcome::Cancelled) => {
+                self.checkpoint.forget().await;
+                Exit::Cancelled
+            }
             Ending::Written(_) => Exit::Postponed,
             Ending::Lost(loss) => lost(loss),
             Ending::Unwritten(error) => unreachable_table(&error),

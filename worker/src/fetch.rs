@@ -97,6 +97,10 @@ pub async fn quick_deploy(ports: &Ports, folder: &str, dirs: &[Dirs]) -> Result<
     }
     if runnable {
         Ok(files)
+    } else if files == 0 {
+        Err(Trouble(format!(
+            "there is no quick-deploy folder '{folder}': the bucket {bucket} has nothing under it"
+        )))
     } else {
         Err(Trouble(format!("the quick-deploy folder '{folder}' holds no run.sh")))
     }

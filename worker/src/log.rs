@@ -5,7 +5,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use shepard_cloud::ports::{Clock, LogFrom, LogLine, LogSource, Logs, Ports};
+use shepard_cloud::ports::{Clock, LogLine, LogSource, Logs, Ports};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -25,7 +25,6 @@ pub struct Log {
     logs: Arc<dyn Logs>,
     clock: Arc<dyn Clock>,
     stream: String,
-    since_ms: Option<i64>,
     tally: Mutex<Tally>,
 }
 
@@ -41,21 +40,15 @@ pub struct Tally {
 }
 
 impl Log {
-    /// The log of an attempt, under the stream's name. Where others write to that stream as well, the attempt's lines
-    /// begin at `since_ms`.
-    pub fn new(ports: &Ports, stream: impl Into<String>, since_ms: Option<i64>) -> Self {
+    /// The log of an attempt, under the stream's name.
+    pub fn new(ports: &Ports, stream: impl Into<String>) -> Self {
         let (logs, clock) = (Arc::clone(&ports.logs), Arc::clone(&ports.clock));
-        Self { logs, clock, stream: stream.into(), since_ms, tally: Mutex::default() }
+        Self { logs, clock, stream: stream.into(), tally: Mutex::default() }
     }
 
     /// The stream's name.
     pub fn stream(&self) -> &str {
         &self.stream
-    }
-
-    /// Where the attempt's lines begin in it.
-    pub fn start(&self) -> LogFrom {
-        self.since_ms.map_or(LogFrom::Start, LogFrom::Since)
     }
 
     /// What could not be written so far.
@@ -65,7 +58,8 @@ impl Log {
 
     /// Adds a line of the worker's own.
     pub async fn say(&self, text: impl Into<String>) {
-        self.append(vec![self.line(LogSource::Worker, text.into())]).await;
+        // It may repeat a key or a folder's name: whatever is in those, this stays one line.
+        self.append(vec![self.line(LogSource::Worker, one_line(&text.into()))]).await;
     }
 
     /// Adds the payload's lines as they come, until every sender is gone or `done` is cancelled and the channel
@@ -150,6 +144,16 @@ impl Log {
     }
 }
 
+/// Text without control characters, which are spelled out: a name from outside must not make two lines of one, nor
+/// steer a terminal.
+pub(crate) fn one_line(text: &str) -> String {
+    let spelled = |char: char| {
+        let spelled = char.is_control().then(|| char.escape_default());
+        (spelled.is_none().then_some(char)).into_iter().chain(spelled.into_iter().flatten())
+    };
+    text.chars().flat_map(spelled).collect()
+}
+
 /// A line as a reason may repeat it: printable, trimmed, short. None where nothing is left.
 fn last_words(text: &str) -> Option<String> {
     let printable: String = text.chars().map(|char| if char.is_control() { ' ' } else { char }).collect();
@@ -164,6 +168,12 @@ fn last_words(text: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_line_stays_one_line() {
+        assert_eq!(one_line("é 'a b' $(x)"), "é 'a b' $(x)");
+        assert_eq!(one_line("a\nb\r\u{1b}[0m\0"), "a\\nb\\r\\u{1b}[0m\\u{0}");
+    }
 
     #[test]
     fn last_words_fit_a_line() {

@@ -274,7 +274,7 @@ async fn put_failure(
 
 /// Sends the attempt's log a page at a time. Where it cannot be read any further it says so and is good as it is.
 async fn send_log(ports: &Ports, log: &Log, to: mpsc::Sender<Vec<u8>>) {
-    let mut from = log.start();
+    let mut from = LogFrom::Start;
     loop {
         let page = patiently(ports.clock.as_ref(), Patience::Ordinary, || {
             ports.logs.read(log.stream(), &from, LOG_PAGE)

@@ -23,15 +23,15 @@ pub enum Did {
     Before(Outcome),
     /// Nothing: the row has left the batch, or is at another place of it.
     Elsewhere,
-    /// Nothing: the container was told to stop first.
+    /// Nothing: the container was told to stop first, or could not run the payload of a row before.
     Left,
 }
 
 /// Runs what a container is to run; gives the exit code of its process.
 ///
 /// * Of one job it is [`Exit::code`].
-/// * Of a share of a batch it is 75 where another attempt of the container would help a row (it was interrupted,
-///   its end could not be written, or it was not reached): a retry rule looks for `7*`. Otherwise 1 where a job
+/// * Of a share of a batch it is 75 where another attempt of the container would help a row (it was interrupted or
+///   postponed, its end could not be written, or it was not reached): a retry rule looks for `7*`. Otherwise 1 where a job
 ///   has failed, in this attempt or an earlier one. Otherwise 0: every row has ended well or by a person's wish,
 ///   or is somebody else's to end. The rows say which; the code is for the compute.
 /// * Where the manifest cannot be used, it is [`ManifestError::code`].
@@ -63,7 +63,8 @@ pub async fn work(
 
 /// Runs a container's rows one after another; gives what was done with each, in the manifest's order.
 ///
-/// When `stop` is asked the row that runs is interrupted, and those after it are left as they are.
+/// When `stop` is asked the row that runs is interrupted, and those after it are left as they are; so they are where a
+/// payload could not be run here and now.
 ///
 /// # Errors
 /// The manifest cannot be used. No row was touched.
@@ -76,9 +77,15 @@ pub async fn run_child(
 ) -> Result<Vec<(JobId, Did)>, ManifestError> {
     let rows = child.rows(ports).await?;
     let mut done = Vec::with_capacity(rows.len());
+    let mut postponed = false;
     for (at, id) in rows {
-        let did =
-            if stop.is_asked() { Did::Left } else { one(ports, child, at, &id, place, payload, stop).await };
+        let did = if stop.is_asked() || postponed {
+            Did::Left
+        } else {
+            one(ports, child, at, &id, place, payload, stop).await
+        };
+        // Whatever keeps one payload from being run here keeps the next: its attempts are not used up for that.
+        postponed |= did == Did::Ran(Exit::Postponed);
         match &did {
             Did::Ran(Exit::Succeeded) => {}
             did => tracing::info!(job = %id, ?did, "a row of the container did not succeed here"),
@@ -151,7 +158,9 @@ mod tests {
         assert_eq!((code(&[]), code(&fine)), (0, 0));
         for failed in [Did::Ran(Exit::PayloadFailed), Did::Ran(Exit::Failed), Did::Before(Failed)] {
             assert_eq!(code(&[fine[0].clone(), failed.clone()]), 1);
-            for again in [Did::Left, Did::Ran(Exit::Interrupted), Did::Ran(Exit::Unwritten)] {
+            for again in
+                [Did::Left, Did::Ran(Exit::Interrupted), Did::Ran(Exit::Unwritten), Did::Ran(Exit::Postponed)]
+            {
                 assert_eq!(code(&[failed.clone(), again, fine[0].clone()]), 75);
             }
         }

@@ -3,7 +3,9 @@
 //! A job has `<base>/<UUID>/{input,output}` on every filesystem its host offers. Payloads were written against
 //! these paths, so their shape is the contract's; where the base lies is the host's business.
 
+use std::ffi::OsStr;
 use std::io;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -199,18 +201,26 @@ fn unlock(top: &Path) {
 /// # Errors
 /// Where the name leads out of `dir`, names no file, or cannot be one.
 pub fn confined(dir: &Path, name: &str) -> Result<PathBuf, NameError> {
-    let short = || name.chars().take(120).collect::<String>();
-    if name.is_empty() || name.ends_with('/') {
+    confined_bytes(dir, name.as_bytes())
+}
+
+/// [`confined`] for a name that need not be text, as a file's is not.
+///
+/// # Errors
+/// As there.
+pub fn confined_bytes(dir: &Path, name: &[u8]) -> Result<PathBuf, NameError> {
+    let short = || String::from_utf8_lossy(name).chars().take(120).collect::<String>();
+    if name.is_empty() || name.ends_with(b"/") || name.ends_with(b"/.") {
         return Err(NameError::Empty(short()));
     }
     let mut path = dir.to_path_buf();
     let mut parts = 0;
-    for part in name.split('/') {
+    for part in name.split(|byte| *byte == b'/') {
         match part {
-            "" | "." => continue,
-            ".." => return Err(NameError::Leaves(short())),
-            part if part.contains('\0') || part.len() > 255 => return Err(NameError::Impossible(short())),
-            part => path.push(part),
+            b"" | b"." => continue,
+            b".." => return Err(NameError::Leaves(short())),
+            part if part.contains(&0) || part.len() > 255 => return Err(NameError::Impossible(short())),
+            part => path.push(OsStr::from_bytes(part)),
         }
         parts += 1;
     }
@@ -260,7 +270,7 @@ mod tests {
         assert_eq!(confined(dir, "a/b c.zip").unwrap(), Path::new("/base/a/b c.zip"));
         assert_eq!(confined(dir, "/etc//passwd").unwrap(), Path::new("/base/etc/passwd"));
         assert_eq!(confined(dir, "..."), Ok("/base/...".into()));
-        for bad in ["..", "a/../b", "../x", "a/..", "", "/", "a/", ".", "a\0b", &"x".repeat(256)] {
+        for bad in ["..", "a/../b", "../x", "a/..", "", "/", "a/", ".", "a/.", "a\0b", &"x".repeat(256)] {
             assert!(confined(dir, bad).is_err(), "{bad:?}");
         }
         for bad in ["a/b", "..", ".", "/a", "", "a\0"] {

@@ -52,9 +52,8 @@ pub(crate) async fn run_found(
         Err(exit) => return exit,
     };
     let halt = stop.token().child_token();
-    // Others write to a stream that the compute gives: what is this attempt's begins with its claim.
-    let since_ms = row.attempts.last().filter(|_| job.log_stream.is_some()).map(|last| last.started_ms);
-    let log = Log::new(ports, log_stream(job), since_ms);
+    // By this name whoever takes the lines knows them apart, also where the row tells readers of another stream.
+    let log = Log::new(ports, names::log_stream(&job.id, job.run, job.attempt));
     let hold = Hold::new(ports, job.id.clone(), fence, halt.clone());
     let dirs = place.dirs(&job.id);
     let mut attempt = Attempt {

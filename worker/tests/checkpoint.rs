@@ -20,7 +20,7 @@ use shepard_worker::{Exit, Interruption, Job, ProcessPayload, Stop};
 const SCRIPT: &str = r#"
     cd "$SHEPARD_CHECKPOINT"
     if [ -e state ]; then cat state; ls; exit 0; fi
-    echo 41 > state; mkdir -p deep/er; echo x > deep/er/tool; chmod 755 deep/er/tool; ln -s /etc/passwd link
+    echo 41 > state; printf 8 > deep"$(printf '\377')"; mkdir -p deep/er; echo x > deep/er/tool; chmod 755 deep/er/tool; ln -s /etc/passwd link
     echo up; exec sleep 600
 "#;
 
@@ -126,9 +126,9 @@ async fn the_next_attempt_finds_the_folder_as_it_was() {
 
     let second = flock.next(&job);
     assert_eq!(flock.run(&second, &script).await, Exit::Succeeded);
-    assert_eq!(flock.stdout(&second), ["tool", "41", "deep", "state"]);
+    assert_eq!(flock.stdout(&second), ["tool", "41", "deep", "deep\u{fffd}", "state"]);
     let words = said(&flock, &second);
-    assert!(words.contains("the checkpoint of an earlier attempt is back: 2 files, 5 bytes"), "{words}");
+    assert!(words.contains("the checkpoint of an earlier attempt is back: 3 files, 6 bytes"), "{words}");
     assert!(!kept(&flock, &job), "the run has ended");
     assert!(flock.is_clean());
 }

@@ -45,7 +45,7 @@ impl Run {
     async fn put_all(&self, ports: &Ports) -> Result<Vec<ObjectRef>, Unput> {
         let row = self.flock.row(&self.job);
         let dirs = self.flock.place.dirs(&self.job.id);
-        let log = Log::new(ports, format!("{}-1-1", self.job.id), None);
+        let log = Log::new(ports, format!("{}-1-1", self.job.id));
         outputs::put_all(ports, &row, &dirs, &log, &self.halt).await
     }
 

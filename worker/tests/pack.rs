@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use common::gate::{Fault, Gate, gated};
-use common::{Flock, Hurried, payload};
+use common::{Flock, Hurried, Refusing, Trouble, payload};
 use shepard_cloud::error::Kind;
 use shepard_cloud::ports::Clock as _;
 use shepard_cloud::ports::{LogSource, Ports, WallClock};
@@ -150,6 +150,7 @@ async fn rows_that_share_the_computes_log_leave_only_their_own_lines() {
         let left = batch.flock.unzip("errors", &row.results[0].key);
         let log: String = left.into_iter().map(|(_, text)| text).collect();
         let (own, other) = (&batch.ids[index], &batch.ids[1 - index]);
+        assert!(log.contains(&format!(" worker begin {own}: attempt 1 of run 1 on ")), "{log}");
         assert!(log.contains(&format!("I am {own}")) && !log.contains(&format!("I am {other}")), "{log}");
     }
 }
@@ -176,6 +177,42 @@ async fn bad_rows_of_a_pack_fail_alone() {
     assert_eq!(batch.work(0, 2, "exit 9").await, 1, "another attempt says the same and runs nothing");
     assert!(batch.rows().iter().all(|row| row.attempts.len() == 1));
     batch.check("all ran");
+}
+
+#[tokio::test]
+async fn a_pack_that_cannot_run_its_payloads_here_uses_up_one_attempt_of_one_row() {
+    let batch = Batch::new(&[PLAIN, PLAIN, PLAIN], 3);
+    let assignment = batch.assignment(0, 1);
+    let refusing = Refusing(Trouble::Passing);
+    let stop = batch.flock.stop.clone();
+    let code = work(&batch.flock.ports, &assignment, &batch.flock.place, &refusing, stop).await;
+    assert_eq!(code, 75, "another attempt of the container helps");
+    let attempts: Vec<_> = batch.rows().iter().map(|row| row.attempts.len()).collect();
+    assert_eq!(attempts, [1, 0, 0]);
+    assert_eq!(batch.row(0).timeline.last().unwrap().stage, Stage::Postponed);
+    assert_eq!(batch.work(0, 2, "true").await, 0);
+    assert_eq!(batch.work(0, 3, "exit 9").await, 0, "all have ended: nothing is done");
+    batch.check("postponed");
+}
+
+#[tokio::test]
+async fn a_row_of_a_pack_goes_on_from_its_checkpoint() {
+    let mut batch = Batch::new(&[PLAIN, Some(r#"{"slow":1}"#), PLAIN], 3);
+    let script = r#"
+        cd "$SHEPARD_CHECKPOINT"; if [ -e state ]; then cat state; exit 0; fi
+        [ -z "$slow" ] || { echo "$UUID" > state; echo up; exec sleep 600; }
+    "#;
+    let stop = async {
+        common::until(|| !batch.printed(1, 1).is_empty()).await;
+        batch.flock.stop.cancel();
+    };
+    let (code, ()) = tokio::join!(batch.work(0, 1, script), stop);
+    assert_eq!(code, 75);
+    batch.flock.stop = CancellationToken::new();
+    assert_eq!(batch.work(0, 2, script).await, 0);
+    assert_eq!(batch.printed(1, 2), [batch.ids[1].as_str()]);
+    assert!(batch.printed(2, 2).is_empty(), "each row has a checkpoint of its own");
+    batch.check("gone on with");
 }
 
 #[tokio::test]

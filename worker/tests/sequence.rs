@@ -7,10 +7,10 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use common::{Flock, Hurried, KEY, alive, payload, until};
+use common::{Flock, Hurried, KEY, Refusing, Trouble, alive, payload, until};
 use shepard_cloud::ports::{Clock as _, LogSource, Secret, WallClock};
-use shepard_model::{Fence, ObjectRef, Outcome, Refused, State, Transition};
-use shepard_worker::{Exit, ProcessPayload};
+use shepard_model::{Fence, ObjectRef, Outcome, Refused, Stage, State, Transition};
+use shepard_worker::{Exit, Job, ProcessPayload};
 
 #[tokio::test]
 async fn a_job_that_succeeds() {
@@ -444,4 +444,35 @@ async fn the_future_can_be_spawned() {
     assert_eq!(task.await.unwrap(), Exit::Succeeded);
     let mode = std::fs::metadata(&flock.place.root).unwrap().permissions().mode();
     assert_ne!(mode & 0o700, 0);
+}
+
+#[tokio::test]
+async fn what_cannot_be_run_now_is_given_back_and_what_cannot_be_run_ever_fails() {
+    let flock = Flock::new();
+    let job = flock.job("{}");
+    let run = |job: Job, trouble| {
+        let flock = &flock;
+        async move {
+            let payload = Refusing(trouble);
+            shepard_worker::run(&flock.ports, &job, &flock.place, &payload, flock.stop.clone()).await
+        }
+    };
+    let exit = run(job.clone(), Trouble::Passing).await;
+    assert_eq!((&exit, exit.code()), (&Exit::Postponed, 77));
+    let row = flock.row(&job);
+    assert_eq!((row.outcome, row.claim.is_none(), row.status.as_str()), (None, true, "not_yet_initiated"));
+    assert_eq!(row.attempts[0].reason.as_deref(), Some("the registry did not answer"));
+    let last = row.timeline.last().unwrap();
+    assert_eq!((last.stage, last.detail.as_deref()), (Stage::Postponed, Some("the registry did not answer")));
+    assert!(flock.is_clean());
+
+    let second = flock.next(&job);
+    let exit = run(second.clone(), Trouble::Refused).await;
+    assert_eq!((&exit, exit.code()), (&Exit::PayloadFailed, 1));
+    let row = flock.row(&job);
+    assert_eq!(row.reason.as_deref(), Some("the image is for another machine"));
+    assert_eq!((row.outcome, row.attempts.len()), (Some(Outcome::Failed), 2));
+    // A third one, as a compute may start that did not hear of the end: nothing is done, and it exits 0.
+    let exit = flock.run(&flock.next(&second), "exit 9").await;
+    assert_eq!((exit.code(), flock.row(&job)), (0, row));
 }

@@ -9,8 +9,10 @@ use crate::ui::{Look, Role, text, time};
 const HEAD: usize = 11;
 /// Most columns a bar of the timeline takes.
 const BAR: usize = 20;
-/// Columns of a line of the timeline before its detail: time, stage, duration, bar, and the gaps.
-const DETAIL: usize = 11 + 9 + 11 + BAR + 2;
+/// Columns of a stage's word, unless a longer one is among them.
+const STAGE: usize = 9;
+/// Columns of a line of the timeline before its detail, without the stage: time, duration, bar, and the gaps.
+const DETAIL: usize = 11 + 11 + BAR + 2;
 /// Most columns the name of a variable takes.
 const NAME: usize = 28;
 /// Columns of run and attempt.
@@ -220,6 +222,7 @@ fn timeline(lines: &mut Vec<Line>, row: &JobRow, now_ms: i64, width: usize, look
         notes.iter().enumerate().filter_map(|(at, note)| lasted(at, note)).max().unwrap_or(0).max(1);
     let mut day = notes.first().map(|note| utc::day(note.at_ms)).unwrap_or_default();
     lines.push(vec![(Role::Title, " Timeline".to_owned()), (Role::Muted, format!("  {day}, UTC"))]);
+    let stage = notes.iter().map(|note| note.stage.word().len()).fold(STAGE, usize::max);
     for (at, note) in notes.iter().enumerate() {
         let today = utc::day(note.at_ms);
         if today != day {
@@ -232,13 +235,13 @@ fn timeline(lines: &mut Vec<Line>, row: &JobRow, now_ms: i64, width: usize, look
         let part = if lasted.is_some_and(|ms| ms > 0) { part.clamp(1, BAR) } else { part };
         let mut line = vec![
             (Role::Muted, format!(" {}  ", utc::time(note.at_ms))),
-            (stage_role(note.stage, row), format!("{:<9}", note.stage.word())),
+            (stage_role(note.stage, row), format!("{:<stage$}", note.stage.word())),
             (Role::Text, format!("  {took:>7}  ")),
             (Role::Accent, format!("{:<BAR$}", look.glyphs.bar_full.repeat(part))),
         ];
         let mut rest = Vec::new();
         if let Some(detail) = &note.detail {
-            wrapped(&mut rest, 0, Role::Muted, detail, width.saturating_sub(DETAIL));
+            wrapped(&mut rest, 0, Role::Muted, detail, width.saturating_sub(DETAIL + stage));
         }
         let mut rest = rest.into_iter();
         if let Some(detail) = rest.next() {
@@ -247,7 +250,7 @@ fn timeline(lines: &mut Vec<Line>, row: &JobRow, now_ms: i64, width: usize, look
         }
         lines.push(line);
         for more in rest {
-            let mut line = vec![(Role::Text, " ".repeat(DETAIL))];
+            let mut line = vec![(Role::Text, " ".repeat(DETAIL + stage))];
             line.extend(more);
             lines.push(line);
         }

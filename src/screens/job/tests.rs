@@ -40,6 +40,22 @@ fn twice() -> JobRow {
 }
 
 #[test]
+fn what_is_given_back_is_called_by_its_cause() {
+    let back = |interrupted| Transition::GivenBack {
+        fence: crate::screens::testing::fence(1),
+        interrupted,
+        reason: "Spot takes the host back at 12:00:00Z".to_owned(),
+        at_ms: NOW - 1_000,
+    };
+    for (interrupted, word) in [(true, "interrupted"), (false, "postponed")] {
+        let row = then(&running("a.zip"), &back(interrupted));
+        let body = at(&row).body();
+        let line = |word: &str| body.lines().find(|line| line.contains(word)).unwrap_or_default();
+        assert!(line(&format!(" {word} ")).contains("Spot takes the host back"), "{body}");
+    }
+}
+
+#[test]
 fn asks_for_the_row_and_reads_it_again() {
     let console = Console::new().at(Place::Job { flock: "demo".to_owned(), id: queued("a.zip").id });
     let asked = |console: &Console| {

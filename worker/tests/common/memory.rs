@@ -33,7 +33,14 @@ impl Memory {
     fn path(&self, object: &ObjectRef) -> PathBuf {
         // Keys are names here, not paths: a hostile key must reach the worker as it is.
         let hex: String = object.key.bytes().map(|byte| format!("{byte:02x}")).collect();
-        self.objects.join(&object.bucket).join(hex)
+        let mut path = self.objects.join(&object.bucket);
+        let mut rest = hex.as_str();
+        // Longer than a file's name may be: the beginning is a folder, which no key's file can be called.
+        while rest.len() > 200 {
+            path.push(format!("{}~", &rest[..200]));
+            rest = &rest[200..];
+        }
+        path.join(rest)
     }
 
     pub fn put(&self, bucket: &str, key: &str, bytes: &[u8]) -> ObjectRef {
@@ -45,17 +52,24 @@ impl Memory {
     }
 
     pub fn keys(&self, bucket: &str) -> Vec<String> {
-        let Ok(entries) = std::fs::read_dir(self.objects.join(bucket)) else { return Vec::new() };
-        let mut keys: Vec<String> = entries
-            .map(|entry| {
-                let hex = entry.unwrap().file_name().into_string().unwrap();
+        let mut keys = Vec::new();
+        let mut waiting = vec![(self.objects.join(bucket), String::new())];
+        while let Some((dir, start)) = waiting.pop() {
+            let Ok(entries) = std::fs::read_dir(dir) else { continue };
+            for entry in entries {
+                let entry = entry.unwrap();
+                let hex = start.clone() + &entry.file_name().into_string().unwrap();
+                if let Some(start) = hex.strip_suffix('~') {
+                    waiting.push((entry.path(), start.to_owned()));
+                    continue;
+                }
                 let bytes = hex
                     .as_bytes()
                     .chunks(2)
                     .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap());
-                String::from_utf8(bytes.collect()).unwrap()
-            })
-            .collect();
+                keys.push(String::from_utf8(bytes.collect()).unwrap());
+            }
+        }
         keys.sort();
         keys
     }

@@ -13,7 +13,8 @@ use async_trait::async_trait;
 use memory::Memory;
 use shepard_cloud::ports::{Buckets, Clock, LogSource, Ports, WallClock};
 use shepard_model::{Inputs, JobId, JobRow, ObjectRef};
-use shepard_worker::{Exit, Job, Place, ProcessPayload};
+use shepard_worker::{Exit, Exited, Job, Line, Payload, PayloadError, PayloadSpec, Place, ProcessPayload};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 /// The time on the wall, and sleeps a fiftieth as long: a heartbeat every 300 ms, a grace of 200 ms.
@@ -156,6 +157,34 @@ impl Flock {
 
     pub fn root(&self, job: &Job) -> PathBuf {
         self.place.root.join(job.id.as_str())
+    }
+}
+
+/// A payload that cannot be run.
+pub struct Refusing(pub Trouble);
+
+/// Ever, or now.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Trouble {
+    Refused,
+    Passing,
+}
+
+#[async_trait]
+impl Payload for Refusing {
+    fn way(&self) -> String {
+        "not at all".to_owned()
+    }
+    async fn run(
+        &self,
+        _: &PayloadSpec,
+        _: mpsc::Sender<Line>,
+        _: &CancellationToken,
+    ) -> Result<Exited, PayloadError> {
+        Err(match self.0 {
+            Trouble::Refused => PayloadError::Refused("the image is for another machine".to_owned()),
+            Trouble::Passing => PayloadError::Passing("the registry did not answer".to_owned()),
+        })
     }
 }
 
