@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use shepard_model::ObjectRef;
 use tokio::task::JoinSet;
 
@@ -29,12 +29,12 @@ const WHOLE: usize = 4 * MIB;
 const PARTS: i32 = 10_000;
 
 /// Size of a part by its number, from 1, and how many of that size are under way at once. With the one being gathered
-/// that is 40 to 48 MiB. All ten thousand make 156 GiB, which is the largest object that can be written without its
-/// size being known: larger parts would cost more memory than a worker may take.
+/// that is 30 MiB up to 11 GiB, and never more than 48 MiB. All ten thousand make 175 GiB, which is the largest object
+/// that can be written without its size being known: larger parts would cost more memory than a worker may take.
 fn plan(number: i32) -> (usize, usize) {
     match number {
-        ..=4_000 => (8 * MIB, 4),
-        4_001..=6_000 => (16 * MIB, 2),
+        ..=2_000 => (6 * MIB, 4),
+        2_001..=4_000 => (12 * MIB, 2),
         _ => (24 * MIB, 1),
     }
 }
@@ -45,7 +45,10 @@ pub(super) struct S3Writer {
     to: ObjectRef,
     mark: String,
     /// Being gathered: less than a part.
-    filling: Vec<u8>,
+    filling: BytesMut,
+    /// Room of a part that was sent, to gather the next in: what is allocated does not depend on how an allocator likes
+    /// blocks of this size.
+    spare: Vec<BytesMut>,
     /// The number it will have.
     number: i32,
     /// Gathered, or come back unsent. At most one more than are under way, where `room` is called as it should be.
@@ -64,7 +67,7 @@ struct Piece {
     bytes: Bytes,
 }
 
-type Sent = std::result::Result<CompletedPart, (Piece, CloudError)>;
+type Sent = std::result::Result<(CompletedPart, Bytes), (Piece, CloudError)>;
 
 enum Stage {
     Open,
@@ -80,7 +83,8 @@ impl S3Writer {
             objects,
             to: to.clone(),
             mark: mark(),
-            filling: Vec::new(),
+            filling: BytesMut::new(),
+            spare: Vec::new(),
             number: 1,
             waiting: VecDeque::new(),
             sending: JoinSet::new(),
@@ -100,7 +104,7 @@ impl S3Writer {
 
     /// What has been gathered becomes a part that waits to be sent.
     fn cut(&mut self) {
-        let bytes = Bytes::from(std::mem::take(&mut self.filling));
+        let bytes = std::mem::take(&mut self.filling).freeze();
         self.waiting.push_back(Piece { number: self.number, bytes });
         self.number += 1;
     }
@@ -121,8 +125,13 @@ impl S3Writer {
     /// Takes in one part that has been sent, or has not.
     fn take(&mut self, ended: std::result::Result<Sent, tokio::task::JoinError>) -> Result<()> {
         match ended {
-            Ok(Ok(part)) => {
+            Ok(Ok((part, bytes))) => {
                 self.sent.push(part);
+                // Not where a connection holds on to the bytes: then they go when it lets them go.
+                if let Ok(mut room) = bytes.try_into_mut() {
+                    room.clear();
+                    self.spare.push(room);
+                }
                 Ok(())
             }
             Ok(Err((piece, error))) => {
@@ -156,7 +165,7 @@ impl S3Writer {
 
     async fn put_whole(&self) -> Result<Option<String>> {
         let request = self.client().put_object().bucket(&self.to.bucket).key(&self.to.key);
-        let request = request.body(ByteStream::from(self.filling.clone()));
+        let request = request.body(ByteStream::from(self.filling.clone().freeze()));
         let answer = request.customize().config_override(patient()).send().await;
         let answer = answer.map_err(|error| failed("upload", self.to.to_string(), &error))?;
         Ok(answer.version_id().map(str::to_owned))
@@ -186,11 +195,13 @@ async fn send_part(client: Client, to: ObjectRef, id: String, piece: Piece) -> S
     let request = client.upload_part().bucket(&to.bucket).key(&to.key).upload_id(id);
     let request = request.part_number(piece.number).body(ByteStream::from(piece.bytes.clone()));
     match request.customize().config_override(patient()).send().await {
-        Ok(answer) => Ok(CompletedPart::builder()
-            .part_number(piece.number)
-            .set_e_tag(answer.e_tag().map(str::to_owned))
-            .set_checksum_crc32(answer.checksum_crc32().map(str::to_owned))
-            .build()),
+        Ok(answer) => {
+            let part = CompletedPart::builder()
+                .part_number(piece.number)
+                .set_e_tag(answer.e_tag().map(str::to_owned))
+                .set_checksum_crc32(answer.checksum_crc32().map(str::to_owned));
+            Ok((part.build(), piece.bytes))
+        }
         Err(error) => Err((piece, failed("upload", to.to_string(), &error))),
     }
 }
@@ -204,13 +215,15 @@ impl Writer for S3Writer {
         while !bytes.is_empty() {
             if self.number > PARTS {
                 return Err(
-                    self.refused("it is larger than the 156 GiB that can be uploaded while it is made")
+                    self.refused("it is larger than the 175 GiB that can be uploaded while it is made")
                 );
             }
             let (size, _) = plan(self.number);
             if self.filling.capacity() == 0 {
+                // One that is too small for a part of this size is let go.
+                let spare = self.spare.pop().filter(|room| room.capacity() >= size);
                 // Untouched, it takes no memory.
-                self.filling.reserve_exact(size);
+                self.filling = spare.unwrap_or_else(|| BytesMut::with_capacity(size));
             }
             let (now, rest) = bytes.split_at(bytes.len().min(size - self.filling.len()));
             self.filling.extend_from_slice(now);
@@ -233,7 +246,7 @@ impl Writer for S3Writer {
             Stage::Aborted => return Err(self.refused("the upload was given up")),
         }
         if self.number == 1 && self.filling.len() <= WHOLE {
-            self.filling.shrink_to_fit();
+            self.filling = BytesMut::from(&self.filling[..]);
         } else {
             if !self.filling.is_empty() {
                 self.cut();
@@ -244,6 +257,7 @@ impl Writer for S3Writer {
                 self.take(ended)?;
             }
         }
+        self.spare = Vec::new();
         self.stage = Stage::Ready;
         Ok(())
     }
@@ -255,7 +269,7 @@ impl Writer for S3Writer {
                 Some(id) => self.put_together(&id).await?,
                 None => self.put_whole().await?,
             };
-            self.filling = Vec::new();
+            self.filling = BytesMut::new();
             self.stage = Stage::Put(version);
         }
         let version = if let Stage::Put(version) = &self.stage { version.clone() } else { None };
@@ -270,7 +284,7 @@ impl Writer for S3Writer {
         self.stage = Stage::Aborted;
         // A part that arrives after the end of its upload would be kept: none may be under way.
         self.sending.shutdown().await;
-        (self.filling, self.waiting) = (Vec::new(), VecDeque::new());
+        (self.filling, self.spare, self.waiting) = (BytesMut::new(), Vec::new(), VecDeque::new());
         let Some(id) = &self.id else { return Ok(()) };
         let request = self.client().abort_multipart_upload().bucket(&self.to.bucket).key(&self.to.key);
         match request.upload_id(id).send().await {

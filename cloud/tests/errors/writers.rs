@@ -9,7 +9,7 @@ use shepard_model::ObjectRef;
 use crate::server::{Reply, Request, Server, reply};
 use crate::{KEYS, flock, xml};
 
-const PART: usize = 8 << 20;
+const PART: usize = 6 << 20;
 
 fn object() -> ObjectRef {
     ObjectRef::new("outputs", "result.zip")
