@@ -27,7 +27,7 @@ pub enum Kind {
     Busy,
     /// The image is for processors of another kind.
     Platform,
-    /// The program that a container was to start is not in its image.
+    /// The program that a container was to start is not in its image, or cannot be executed.
     NoProgram,
     /// The request itself cannot be.
     Invalid,
@@ -126,8 +126,14 @@ pub(crate) fn kind_of(status: u16, message: &str) -> Kind {
     let any = |words: &[&str]| words.iter().any(|word| said.contains(word));
     if any(&["no space left on device", "disk quota exceeded"]) {
         Kind::Full
-    } else if any(&["toomanyrequests", "too many requests", "429"]) {
+    } else if any(&["toomanyrequests", "too many requests", "status 429", "status: 429"]) {
         Kind::Busy
+    } else if any(&["invalid mount config"]) {
+        Kind::Invalid
+    } else if any(&["executable file not found", "no such file or directory: unknown"])
+        || (any(&["permission denied"]) && any(&["starting container process", "exec: "]))
+    {
+        Kind::NoProgram
     } else if any(&[
         "pull access denied",
         "unauthorized",
@@ -144,10 +150,9 @@ pub(crate) fn kind_of(status: u16, message: &str) -> Kind {
         "image operating system",
     ]) {
         Kind::Platform
-    } else if any(&["executable file not found", "no such file or directory: unknown"]) {
-        Kind::NoProgram
     } else if any(&[
         "manifest unknown",
+        "not known to registry",
         "not found",
         "no such image",
         "no such container",
@@ -170,6 +175,8 @@ pub(crate) fn kind_of(status: u16, message: &str) -> Kind {
         "ttrpc: closed",
         "transport is closing",
         "shim exited",
+        // The host's networks are not what the engine made of them.
+        "failed to create endpoint",
     ]) {
         Kind::Busy
     } else {
@@ -217,6 +224,20 @@ mod tests {
             ),
             (500, "Head \"https://x/v2/y\": no basic auth credentials", Kind::Denied),
             (404, "manifest for x:y not found: manifest unknown", Kind::NotFound),
+            // Digits of a digest are no status.
+            (404, "manifest for x@sha256:4294290 not found: manifest unknown", Kind::NotFound),
+            (
+                400,
+                "OCI runtime create failed: container_linux.go:380: starting container process caused: exec: \"/x\": \
+                 permission denied: unknown",
+                Kind::NoProgram,
+            ),
+            (
+                400,
+                "invalid mount config for type \"bind\": bind source path does not exist: /x",
+                Kind::Invalid,
+            ),
+            (403, "denied: User is not authorized to perform: ecr:BatchGetImage", Kind::Denied),
             (
                 400,
                 "failed to create shim task: exec: \"sh\": executable file not found in $PATH: unknown",

@@ -155,6 +155,8 @@ fn header(kind: tar::EntryType, size: u64, mode: u32) -> tar::Header {
     header
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// The SHA-256 of some bytes, 64 hex digits.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -54,6 +54,13 @@ fn is_root() -> bool {
         .is_ok_and(|status| status.lines().any(|line| line.starts_with("Uid:\t0\t0")))
 }
 
+/// Runs tests that need something else, which the caller has looked for. Their names begin with `group`, a word for what
+/// they need.
+#[must_use]
+pub fn where_able(group: &str, able: bool, tests: Vec<Test>) -> ExitCode {
+    run(group, able, tests)
+}
+
 fn run(group: &str, able: bool, tests: Vec<Test>) -> ExitCode {
     let trials = tests.into_iter().map(|(name, test)| {
         Trial::test(format!("{group}::{name}"), move || {

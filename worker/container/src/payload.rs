@@ -16,7 +16,7 @@ use tokio_util::task::TaskTracker;
 use crate::lines;
 use crate::options::Options;
 use crate::owner::{self, Owner};
-use crate::source::{Fetch, Got, Image, Logins};
+use crate::source::{Fetch, Image, Logins};
 use crate::spec::{self, Plan};
 use crate::stop::{self, Watch};
 use crate::trouble::{self, During};
@@ -73,11 +73,7 @@ impl DockerPayload {
         let root = spec.dirs.iter().find(|dirs| dirs.filesystem == Filesystem::Root);
         let shared = root.map_or_else(std::env::temp_dir, |dirs| dirs.base.clone());
         let (clock, logins) = (self.clock.as_ref(), self.logins.as_deref());
-        let (info, got) = Fetch { engine, clock, logins, shared: &shared }.get(&self.image).await?;
-        if let Got::Fetched(said) = got {
-            say(lines, said).await;
-        }
-        Ok(info)
+        Fetch { engine, clock, logins, shared: &shared, lines }.get(&self.image).await
     }
 
     /// The user in place of the image's, `uid:gid`.

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 use rustix::fs::{FlockOperation, flock};
-use shepard_cloud::ports::Clock;
+use shepard_cloud::ports::{Clock, LogSource};
 use shepard_engine::{Engine, ImageInfo, Kind, Login, Progress};
-use shepard_worker::PayloadError;
+use shepard_worker::{Line, PayloadError};
+use tokio::sync::mpsc;
 
 use crate::saved::{self, Saved};
 use crate::trouble::{self, During};
@@ -90,20 +91,13 @@ pub(crate) struct Fetch<'a> {
     pub(crate) logins: Option<&'a dyn Logins>,
     /// Folder of the host that every worker on it shares, for the lock of loads.
     pub(crate) shared: &'a Path,
-}
-
-/// How an image was come by.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Got {
-    /// The engine had it.
-    There,
-    /// It was loaded or pulled; a sentence for the log.
-    Fetched(String),
+    /// Where it is said what takes a while.
+    pub(crate) lines: &'a mpsc::Sender<Line>,
 }
 
 impl Fetch<'_> {
     /// The image, in the engine.
-    pub(crate) async fn get(&self, image: &Image) -> Result<(ImageInfo, Got), PayloadError> {
+    pub(crate) async fn get(&self, image: &Image) -> Result<ImageInfo, PayloadError> {
         match image.clone().resolved()? {
             Image::Nested { tar, id } => {
                 let hex = id.unwrap_or_default();
@@ -111,7 +105,7 @@ impl Fetch<'_> {
             }
             Image::Digest { reference } => self.digest(&reference).await,
             Image::Present { reference } => match self.seen(&reference).await? {
-                Some(info) => Ok((info, Got::There)),
+                Some(info) => Ok(info),
                 None => Err(PayloadError::Refused(format!(
                     "the Docker engine has no image {reference}: deploy the flock again, or load the image"
                 ))),
@@ -119,33 +113,50 @@ impl Fetch<'_> {
         }
     }
 
+    async fn say(&self, text: String) {
+        // Nobody listening is no reason not to go on.
+        let _ = self.lines.send(Line { source: LogSource::Worker, text }).await;
+    }
+
     async fn seen(&self, reference: &str) -> Result<Option<ImageInfo>, PayloadError> {
         self.engine.image(reference).await.map_err(|error| trouble::of(&error, During::Engine))
     }
 
-    async fn nested(&self, tar: &Path, hex: &str) -> Result<(ImageInfo, Got), PayloadError> {
+    async fn nested(&self, tar: &Path, hex: &str) -> Result<ImageInfo, PayloadError> {
         let name = format!("{REPOSITORY}:{hex}");
         if let Some(info) = self.seen(&name).await? {
-            return Ok((info, Got::There));
+            return Ok(info);
         }
         // Loading moves the name in the archive, and twice the same is twice the disk: one worker of a host at a time.
         let lock = self.lock().await;
         if lock.is_some()
             && let Some(info) = self.seen(&name).await?
         {
-            return Ok((info, Got::There));
+            return Ok(info);
         }
         let of_load = |error| trouble::of(&error, During::Load);
         // The same image may be there under another name: the one it was built under.
         let by_id = format!("sha256:{hex}");
-        let mut got = Got::There;
         let info = match self.seen(&by_id).await? {
             Some(info) => info,
             None => {
-                let Saved { reference, .. } =
+                let Saved { reference, digest } =
                     saved::read(tar).map_err(|error| PayloadError::Refused(error.to_string()))?;
+                if digest != hex {
+                    return Err(PayloadError::Refused(format!(
+                        "{} holds the image {}, and the flock's image names {}: deploy the flock again",
+                        tar.display(),
+                        short_of(&digest),
+                        short_of(hex)
+                    )));
+                }
+                self.say(format!(
+                    "loading the payload's image {}, which this host does not have",
+                    short_of(hex)
+                ))
+                .await;
                 let loaded = self.engine.load(tar, &mut |_| {}).await.map_err(of_load)?;
-                got = Got::Fetched(format!("loaded the payload's image {}", short_of(hex)));
+                self.say(format!("loaded the payload's image {}", short_of(hex))).await;
                 // Some engines number images otherwise than by their configuration.
                 let mut info = self.seen(&by_id).await?;
                 for name in loaded.iter().chain(&reference) {
@@ -161,7 +172,7 @@ impl Fetch<'_> {
         self.engine.tag(&info.id, REPOSITORY, hex).await.map_err(of_load)?;
         self.prune(&name).await;
         drop(lock);
-        Ok((info, got))
+        Ok(info)
     }
 
     /// Lets go of all but the newest of the images that were loaded. What a container uses stays.
@@ -181,7 +192,7 @@ impl Fetch<'_> {
     /// Held by the one worker of this host that loads. None where there can be no lock: loading twice is harmless.
     async fn lock(&self) -> Option<File> {
         let dir = self.shared.join(".shepard");
-        let path = dir.join("load.lock");
+        let path = dir.join("loading");
         let open = || {
             std::fs::create_dir_all(&dir)?;
             File::options().create(true).truncate(false).write(true).open(&path)
@@ -199,9 +210,9 @@ impl Fetch<'_> {
         }
     }
 
-    async fn digest(&self, reference: &str) -> Result<(ImageInfo, Got), PayloadError> {
+    async fn digest(&self, reference: &str) -> Result<ImageInfo, PayloadError> {
         if let Some(info) = self.seen(reference).await? {
-            return Ok((info, Got::There));
+            return Ok(info);
         }
         let login = match self.logins {
             Some(logins) => logins.login(reference).await.map_err(|said| {
@@ -209,6 +220,7 @@ impl Fetch<'_> {
             })?,
             None => None,
         };
+        self.say(format!("pulling the payload's image {reference}, which this host does not have")).await;
         let mut pause_ms = PAUSE_MS;
         for left in (0..PULLS).rev() {
             match self.engine.pull(reference, login.as_ref(), &mut |_: Progress| {}).await {
@@ -224,7 +236,8 @@ impl Fetch<'_> {
         let info = self.seen(reference).await?.ok_or_else(|| {
             PayloadError::Passing(format!("the image {reference} was pulled and is not there"))
         })?;
-        Ok((info, Got::Fetched(format!("pulled the payload's image {reference}"))))
+        self.say(format!("pulled the payload's image {reference}")).await;
+        Ok(info)
     }
 }
 

@@ -14,6 +14,11 @@ use crate::options::Options;
 /// What is sent where an image names no signal.
 const SIGNAL: &str = "SIGTERM";
 
+/// Exit codes of programs that SIGKILL and SIGTERM ended.
+const SIGNALLED: [i64; 2] = [137, 143];
+/// How much later than its payload a worker may be told that the host goes down, in milliseconds.
+const TOLD_MS: u64 = 1_000;
+
 /// What saves a payload's state when it has to stop.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Hook {
@@ -62,7 +67,7 @@ impl Watch<'_> {
         let mut end = Box::pin(self.engine.wait(self.container));
         let cause = tokio::select! {
             biased;
-            ended = &mut end => return Ok((ended?, Cause::Itself)),
+            ended = &mut end => return self.by_itself(ended?, stop).await,
             () = stop.cancelled() => Cause::Stopped,
             () = self.clock.sleep_ms(limit.saturating_mul(1000)), if limit_s.is_some() => Cause::TimedOut(limit),
         };
@@ -89,6 +94,21 @@ impl Watch<'_> {
                 Ok((end.await?, cause))
             }
         }
+    }
+
+    /// Whether a payload that ended did so by itself. An engine that is told to stop ends what it runs, and on a host that
+    /// goes down the worker is told as well: neither is the payload's doing.
+    async fn by_itself(&self, ended: Ended, stop: &CancellationToken) -> Result<(Ended, Cause), EngineError> {
+        // On a connection of its own: an engine that stops takes none, and answers for a while on those it has.
+        Engine::connect(Some(self.engine.address())).await?;
+        if SIGNALLED.contains(&ended.code) && !ended.out_of_memory {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return Ok((ended, Cause::Stopped)),
+                () = self.clock.sleep_ms(TOLD_MS) => {}
+            }
+        }
+        Ok((ended, Cause::Itself))
     }
 
     /// Whether the payload was told. An image whose own signal the engine does not know can be told nothing at all.

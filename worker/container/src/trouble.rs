@@ -56,7 +56,8 @@ fn hint(error: &EngineError, during: During) -> Option<&'static str> {
             "quick-deploy code is run with `sh`, and the image has none: add a shell to it, or deploy the code as an image"
         }
         (Kind::NoProgram, During::Start { quick_deploy: false }) => {
-            "what the container is to run is not in its image: check ENTRYPOINT and CMD, or the flock's command"
+            "what the container is to run is not in its image, or is no program: check ENTRYPOINT and CMD, or the flock's \
+             command"
         }
         (Kind::Invalid, During::Load) => "deploy the flock again",
         _ => return None,

@@ -2,12 +2,18 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
+#[path = "common/registry.rs"]
+mod registry;
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
+use async_trait::async_trait;
 use common::Bench;
+use registry::Registry;
 use serde_json::json;
-use shepard_container::Image;
+use shepard_container::{Image, Logins};
+use shepard_engine::Login;
 use shepard_model::names::container::NESTED_IMAGE;
 use shepard_testkit::image::Image as TestImage;
 
@@ -20,6 +26,7 @@ fn main() -> ExitCode {
         ("only_the_newest_images_stay", pruned),
         ("an_image_that_is_not_there_is_refused", missing),
         ("an_archive_that_is_none_is_refused", damaged),
+        ("an_image_of_a_registry_is_pulled_once_with_a_login", pulled),
         ("names_are_given_listed_and_taken", names),
     ])
 }
@@ -72,7 +79,7 @@ fn at_once() {
         runs.map(|run| run.join().unwrap())
     });
     assert_eq!(said.each_ref().map(|said| said.texts()), [["both"], ["both"]]);
-    let loads = said.iter().filter(|said| said.workers().contains("loaded")).count();
+    let loads = said.iter().filter(|said| said.workers().contains("loaded the")).count();
     assert_eq!(loads, 1, "the second waits for the first and finds the image");
 }
 
@@ -127,11 +134,49 @@ fn damaged() {
         let said = bench.run(&payload, &bench.spec()).refused();
         assert!(said.contains(tar.to_str().unwrap()) && said.contains("deploy the flock again"), "{said}");
     }
+    let payload =
+        bench.payload(Image::Nested { tar: tar.clone(), id: Some("f".repeat(64)) }, bench.options());
+    let said = bench.run(&payload, &bench.spec()).refused();
+    assert!(said.contains("names sha256:ffffffffffff"), "the archive of another deployment: {said}");
     // A list that is right before a layer that is not: the engine finds it out.
     std::fs::write(&tar, [&whole[whole.len() - 4096..], &whole[..whole.len() / 2]].concat()).unwrap();
     let payload = bench.payload(known(&tar), bench.options());
     assert!(bench.run(&payload, &bench.spec()).result.is_err());
     assert!(bench.containers().is_empty());
+}
+
+struct Ecr(&'static str);
+
+#[async_trait]
+impl Logins for Ecr {
+    async fn login(&self, reference: &str) -> Result<Option<Login>, String> {
+        let server = reference.split('/').next().unwrap_or_default().to_owned();
+        Ok(Some(Login { server, username: "AWS".into(), password: self.0.into() }))
+    }
+}
+
+fn pulled() {
+    let mut bench = Bench::new("pulled");
+    let (tar, _) = bench.saved(&echo("from afar"), "");
+    let registry = Registry::of(&tar);
+    let image = Image::Digest { reference: registry.reference.clone() };
+    let run = |password| {
+        let payload = bench.payload(image.clone(), bench.options()).with_logins(Arc::new(Ecr(password)));
+        bench.run(&payload, &bench.spec())
+    };
+    let said = run("wrong").refused();
+    assert!(said.contains(&registry.reference) && said.contains("may pull from it"), "{said}");
+    assert_eq!(registry.count(), 0);
+
+    let said = run("hush");
+    assert_eq!(said.texts(), ["from afar"], "{:?}", said.result);
+    assert!(said.workers().contains("pulled the payload's image 127.0.0.1:"), "{}", said.workers());
+    let asked = registry.count();
+    assert!(asked > 0);
+    // It is there: nobody is asked again, and nobody's password is of any use.
+    assert_eq!(run("wrong").texts(), ["from afar"]);
+    assert_eq!(registry.count(), asked);
+    bench.runtime.block_on(bench.engine.remove_image(&registry.reference)).unwrap();
 }
 
 fn names() {

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use common::Bench;
 use serde_json::json;
 use shepard_container::{Image, Limits, Options, sweep};
-use shepard_engine::ContainerSpec;
+use shepard_engine::{ContainerSpec, Network};
 use shepard_model::names::container::{LABEL_JOB, LABEL_OWNER};
 use shepard_model::{Isolation, JobId};
 use shepard_worker::payload::Cause;
@@ -100,7 +100,7 @@ fn out_of_memory() {
     let image = bench.script("echo up; tail /dev/zero");
     let limits = Limits { memory: Some(64 << 20), ..Limits::default() };
     let isolation = Isolation { memory_mib: Some(16), ..Isolation::default() };
-    let payload = bench.payload(image, Options { limits, isolation, ..bench.options() });
+    let payload = bench.payload(image, Options { limits, ..bench.granting(isolation) });
     let said = bench.run(&payload, &bench.spec());
     assert_eq!(
         said.exited().cause,
@@ -226,6 +226,7 @@ fn swept() {
         let spec = ContainerSpec {
             name: format!("{name}-{suffix}"),
             image: reference.clone(),
+            network: Network::Host,
             labels: [(LABEL_JOB.to_owned(), job), (LABEL_OWNER.to_owned(), owner)].into(),
             ..ContainerSpec::default()
         };

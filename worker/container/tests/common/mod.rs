@@ -11,7 +11,7 @@ use shepard_cloud::ports::{LogSource, WallClock};
 use shepard_container::{DockerPayload, Image, Options};
 use shepard_engine::{ContainerInfo, Engine, ImageInfo};
 use shepard_model::names::container::LABEL_JOB;
-use shepard_model::{JobId, Shape};
+use shepard_model::{Isolation, JobId, Shape};
 use shepard_testkit::image::Image as TestImage;
 use shepard_worker::place::{self, Place};
 use shepard_worker::{Exited, Line, Payload, PayloadError, PayloadSpec};
@@ -78,8 +78,15 @@ impl Bench {
         self.image(json!({"Cmd": ["sh", "-c", script]}))
     }
 
+    /// In the host's network: an engine may have no other, and most tests do not care.
     pub(crate) fn options(&self) -> Options {
-        Options { owner: self.name.clone(), grace_ms: 5_000, ..Options::default() }
+        self.granting(Isolation::default())
+    }
+
+    /// With more granted than the host's network.
+    pub(crate) fn granting(&self, isolation: Isolation) -> Options {
+        let isolation = Isolation { host_network: true, ..isolation };
+        Options { owner: self.name.clone(), grace_ms: 5_000, isolation, ..Options::default() }
     }
 
     /// A job's spec, with its directories made.
