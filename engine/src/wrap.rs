@@ -16,27 +16,22 @@ mod saved;
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Read as _, Write};
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bollard::query_parameters::ImportImageOptionsBuilder;
-use bytes::Bytes;
-use futures_util::{Stream, StreamExt as _};
+use futures_util::StreamExt as _;
 use serde_json::json;
-use tokio::sync::{mpsc, watch};
 
 use self::saved::{Content, Entry, Layer, Saved};
 use crate::connect::Engine;
 use crate::elf::Program;
 use crate::error::{EngineError, Kind, Result};
+use crate::pieces::pieces;
 
-/// Bytes of one piece of the archive.
-const PIECE: usize = 256 * 1024;
-/// Pieces between the thread that reads files and the connection. Full, the thread waits.
-const PIECES: usize = 4;
 /// An engine answers a load only when it has unpacked the whole archive, and a payload may be of many gigabytes.
 const LOADING: Duration = Duration::from_secs(6 * 3600);
 /// Where programs of most distributions look for authorities.
@@ -82,18 +77,14 @@ impl Engine {
         let saved = saved.map_err(|error| invalid(&wrap.tag, error.to_string()))??;
         let total = saved.size();
 
-        let (pieces, received) = mpsc::channel::<io::Result<Bytes>>(PIECES);
+        let (mut pieces, archive, mut taken) = pieces();
         let written = tokio::task::spawn_blocking(move || {
-            let mut writer = Pieces { to: pieces.clone(), piece: Vec::with_capacity(PIECE) };
-            let written = saved.write(&mut writer);
+            let written = saved.write(&mut pieces);
             if let Err(error) = &written {
-                // The archive must not look whole. An engine that is gone hears nothing of it.
-                let _ = pieces.blocking_send(Err(io::Error::new(error.kind(), error.to_string())));
+                pieces.fail(error);
             }
             written
         });
-        let (sent, mut taken) = watch::channel(0);
-        let archive = counted(received, sent);
 
         let failed = |error| EngineError::of(DOING, wrap.tag.clone(), &error);
         let options = ImportImageOptionsBuilder::default().quiet(false).build();
@@ -242,42 +233,4 @@ fn certificates() -> String {
         text.push_str("-----END CERTIFICATE-----\n");
     }
     text
-}
-
-/// What was written, in pieces for a connection.
-struct Pieces {
-    to: mpsc::Sender<io::Result<Bytes>>,
-    piece: Vec<u8>,
-}
-
-impl Write for Pieces {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let taken = bytes.len().min(PIECE - self.piece.len());
-        self.piece.extend_from_slice(&bytes[..taken]);
-        if self.piece.len() == PIECE {
-            self.flush()?;
-        }
-        Ok(taken)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        let piece = std::mem::replace(&mut self.piece, Vec::with_capacity(PIECE));
-        self.to
-            .blocking_send(Ok(piece.into()))
-            .map_err(|_| io::Error::new(io::ErrorKind::BrokenPipe, "the engine took no more of the image"))
-    }
-}
-
-/// The pieces, and how many bytes of them were taken so far.
-fn counted(
-    pieces: mpsc::Receiver<io::Result<Bytes>>,
-    sent: watch::Sender<u64>,
-) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
-    futures_util::stream::unfold((pieces, sent), async |(mut pieces, sent)| {
-        let piece = pieces.recv().await?;
-        if let Ok(piece) = &piece {
-            sent.send_modify(|bytes| *bytes += piece.len() as u64);
-        }
-        Some((piece, (pieces, sent)))
-    })
 }
