@@ -6,6 +6,8 @@
 //! DynamoDB, Batch and Secrets Manager; [`absent`] is a port that a program was not given, [`notice`] what a host's
 //! owner announces. [`secret`] is the form in which secrets are kept.
 //!
+//! [`images`] is the same for image registries, which only a deploy needs, and [`registry`] is any that speaks the API of OCI.
+//!
 //! Nothing here decides anything: which upload becomes a job is the scheduler's business, how a row may change is
 //! `shepard_model::transition`'s. A crate and not a module, because the console, the lambdas, the worker image and
 //! the simulator all use it.
@@ -14,10 +16,13 @@ pub mod absent;
 #[cfg(feature = "aws")]
 pub mod aws;
 pub mod error;
+pub mod images;
 #[cfg(feature = "local")]
 pub mod local;
 pub mod notice;
 pub mod ports;
+#[cfg(feature = "registry")]
+pub mod registry;
 pub mod secret;
 
 pub use error::{CloudError, Kind, Result};

@@ -8,6 +8,7 @@
 //! | [`table`], `item`, `value`, `feed` | DynamoDB; a row and its variables as an item; what changed |
 //! | [`compute`] | Batch |
 //! | [`secrets`] | Secrets Manager |
+//! | [`registry`] | ECR's logins and tags |
 //! | [`notice`] | Spot's notices, off the instance's metadata |
 //! | `error` | the services' errors as [`crate::CloudError`] |
 //!
@@ -22,6 +23,7 @@ mod item;
 pub mod notice;
 pub mod objects;
 pub mod queue;
+pub mod registry;
 pub mod secrets;
 pub mod table;
 mod upload;
