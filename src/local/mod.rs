@@ -26,7 +26,7 @@ mod error;
 mod holders;
 mod inbox;
 mod launch;
-mod lock;
+pub(crate) mod lock;
 mod log;
 mod memory;
 mod pump;

@@ -7,8 +7,16 @@
 //!
 //! Whatever fails on the way, or is stopped, leaves the flock with what it ran before.
 
+mod bases;
+mod follow;
+mod registries;
+mod run;
+mod worker;
+
 use std::path::PathBuf;
 
+pub use registries::{Place, Registries};
+pub use run::Deployer;
 use serde::Serialize;
 use shepard_cloud::local::FlockDir;
 

@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use shepard_cloud::{CloudError, Kind};
+use shepard_engine::EngineError;
 
 /// A result of an operation.
 pub type Result<T, E = OperationError> = std::result::Result<T, E>;
@@ -61,6 +62,9 @@ pub enum OperationError {
     /// A port.
     #[error(transparent)]
     Cloud(#[from] CloudError),
+    /// The Docker engine, or a registry that it speaks with.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
 }
 
 impl OperationError {
@@ -81,6 +85,16 @@ impl OperationError {
                 io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Class::NotFound,
                 _ => Class::Environment,
             },
+            Self::Engine(error) => {
+                use shepard_engine::Kind;
+                match error.kind {
+                    Kind::NotFound => Class::NotFound,
+                    Kind::Denied | Kind::Conflict | Kind::Invalid | Kind::Platform | Kind::NoProgram => {
+                        Class::Refused
+                    }
+                    Kind::Unreachable | Kind::Full | Kind::Busy | Kind::Other => Class::Environment,
+                }
+            }
             Self::Cloud(error) => match error.kind {
                 Kind::NotFound => Class::NotFound,
                 Kind::Conflict | Kind::Denied => Class::Refused,

@@ -4,9 +4,22 @@
 //! back is giving `latest` to another: nothing is pulled, built or pushed. The releases of a flock of this machine are
 //! in the file `releases.json` of its folder.
 
+pub(super) mod flock;
+
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Serialize;
+use shepard_engine::Engine;
+
+use super::deploy::{Registries, Target};
+use super::error::{OperationError, Result};
+
+/// The tag that a flock on AWS runs.
+pub const LATEST: &str = "latest";
+/// Releases that are listed, and that a flock of this machine remembers.
+pub const LISTED: usize = 100;
+/// Pages of tags that are read at most; a repository of ECR holds no more.
+const PAGES: usize = 100;
 
 /// A release.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -20,6 +33,97 @@ pub struct Release {
     pub image: Option<String>,
     /// The flock runs this one.
     pub current: bool,
+}
+
+/// What going back did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RolledBack {
+    /// The release that runs now.
+    pub release: Release,
+    /// The image that ran before; None where there was none.
+    pub before: Option<String>,
+}
+
+/// The newest releases, newest first, at most [`LISTED`] of them.
+///
+/// # Errors
+/// The registry does not answer or lets nobody in; the flock's file cannot be read.
+pub async fn list(target: &Target, registries: &Registries) -> Result<Vec<Release>> {
+    let text = match target {
+        Target::Flock(flock) => return flock::list(flock),
+        Target::Repository(text) => text,
+    };
+    let place = registries.place(text).await?;
+    let (repository, login) = (&place.repository, place.login.as_ref());
+    let (mut found, mut from) = (Vec::new(), None);
+    for _ in 0..PAGES {
+        let page = registries.registry.tags(repository, login, from.as_deref()).await;
+        let page = page.map_err(|error| place.explain(error))?;
+        found.extend(page.items.into_iter().filter_map(|tag| Some((made_at_ms(&tag)?, tag))));
+        from = page.next;
+        if from.is_none() {
+            break;
+        }
+    }
+    found.sort_by(|a, b| b.cmp(a));
+    found.dedup();
+    found.truncate(LISTED);
+    let mut tags = vec![LATEST.to_owned()];
+    tags.extend(found.iter().map(|(_, tag)| tag.clone()));
+    let digests = registries.registry.digests(repository, login, &tags).await;
+    let mut digests = digests.map_err(|error| place.explain(error))?.into_iter();
+    let latest = digests.next().flatten();
+    let mut seen = false;
+    let releases = found.into_iter().zip(digests).map(|((at_ms, name), image)| {
+        // What was deployed twice runs as the newer of the two.
+        let current = !seen && image.is_some() && image == latest;
+        seen |= current;
+        Release { name, at_ms, image, current }
+    });
+    Ok(releases.collect())
+}
+
+/// Goes back, or forward, to a release.
+///
+/// # Errors
+/// There is no such release, or its image is gone. The flock runs what it ran before.
+pub async fn roll_back(target: &Target, registries: &Registries, release: &str) -> Result<RolledBack> {
+    let text = match target {
+        Target::Flock(flock) => return flock::roll_back(flock, &Engine::connect(None).await?, release).await,
+        Target::Repository(text) => text,
+    };
+    let Some(at_ms) = made_at_ms(release) else {
+        return Err(OperationError::Usage(format!(
+            "{release} is no release; `shepard releases list` names them"
+        )));
+    };
+    let place = registries.place(text).await?;
+    let (repository, login) = (&place.repository, place.login.as_ref());
+    let asked = [release.to_owned(), LATEST.to_owned()];
+    let digests = registries.registry.digests(repository, login, &asked).await;
+    let digests = digests.map_err(|error| place.explain(error))?;
+    let [there, before] = digests.as_slice() else {
+        return Err(OperationError::Environment("the registry did not answer what it was asked".into()));
+    };
+    if there.is_none() {
+        let releases = list(target, registries).await?;
+        return Err(unknown(release, text, &releases));
+    }
+    let moved = registries.registry.retag(repository, login, release, LATEST).await;
+    let moved = moved.map_err(|error| place.explain(error))?;
+    let release = Release { name: release.to_owned(), at_ms, image: Some(moved), current: true };
+    Ok(RolledBack { release, before: before.clone() })
+}
+
+/// There is no such release; these are the newest that there are.
+fn unknown(release: &str, of: &str, releases: &[Release]) -> OperationError {
+    let names: Vec<&str> = releases.iter().take(5).map(|release| release.name.as_str()).collect();
+    let there = if names.is_empty() {
+        "it has none; `shepard deploy` makes one".to_owned()
+    } else {
+        format!("the newest are {}", names.join(", "))
+    };
+    OperationError::NotFound(format!("{of} has no release {release}; {there}"))
 }
 
 /// Hexadecimal digits of an image at the end of a name.
