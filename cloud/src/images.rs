@@ -67,7 +67,8 @@ impl Repository {
                 && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-".contains(&b))
         };
         let host_is_one = host.is_none_or(|host| {
-            !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b".-:[]".contains(&b))
+            host.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '[')
+                && host.bytes().all(|b| b.is_ascii_alphanumeric() || b".-:[]".contains(&b))
         });
         if !host_is_one || name.len() > 256 || !name.split('/').all(plain) {
             return bad(

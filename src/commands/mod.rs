@@ -9,6 +9,7 @@ pub mod output;
 mod batch;
 mod bundle;
 mod demo;
+mod deploy;
 mod flock;
 mod generated;
 mod hidden;
@@ -111,6 +112,9 @@ fn changes(command: &Command) -> Option<&'static str> {
         }
         Command::Secrets { command: cli::Secrets::Rm(_) } => Some("removing secrets"),
         Command::Secretify(_) => Some("replacing secrets"),
+        Command::Deploy(_) => Some("deploying"),
+        Command::Releases { command: cli::Releases::List { .. } } => None,
+        Command::Releases { command: cli::Releases::Rollback { .. } } => Some("going back to a release"),
         Command::Terminate(_) => Some("terminating jobs"),
         Command::Retry(_) => Some("running jobs again"),
         Command::Console
@@ -139,6 +143,8 @@ fn dispatch(command: Command, context: &Context<'_>) -> Result<Exit> {
         },
         Command::Local { command } => block_on(local::run(context, command)),
         Command::Batch(arguments) => block_on(batch::run(context, arguments)),
+        Command::Deploy(arguments) => block_on(deploy::deploy(context, arguments)),
+        Command::Releases { command } => block_on(deploy::releases(context, command)),
         Command::Query(arguments) => block_on(jobs::query(context, &arguments)),
         Command::Logs(arguments) => block_on(logs::run(context, &arguments)),
         Command::Retrieve(arguments) => block_on(retrieve::run(context, &arguments)),

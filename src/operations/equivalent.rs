@@ -1,9 +1,11 @@
 //! The command line that does what was done, for the journal and for a person who wants to script it.
 //!
-//! A flock's command is left out: it may carry a secret, and the flock's settings hold it anyway.
+//! A flock's command is left out: it may carry a secret, and the flock's settings hold it anyway. So is the value of a
+//! build argument.
 
 use std::path::Path;
 
+use super::deploy::{Request, Source, Target};
 use super::flocks::Create;
 
 fn line(words: &[&str]) -> Vec<String> {
@@ -137,6 +139,43 @@ pub fn local(verb: &str, flock: &str) -> Vec<String> {
     line
 }
 
+fn place(target: &Target) -> [String; 2] {
+    match target {
+        Target::Flock(flock) => ["--flock".to_owned(), flock.name().to_owned()],
+        Target::Repository(repository) => ["--repository".to_owned(), repository.clone()],
+    }
+}
+
+/// `shepard deploy`.
+pub fn deploy(request: &Request) -> Vec<String> {
+    let mut line = line(&["deploy"]);
+    line.extend(place(&request.target));
+    let flags = [("--nested", request.nested), ("--no-cache", request.no_cache)];
+    line.extend(flags.iter().filter(|(_, given)| *given).map(|(flag, _)| (*flag).to_owned()));
+    if let Some(platform) = &request.platform {
+        line.extend(["--platform".to_owned(), platform.clone()]);
+    }
+    if let Some(worker) = &request.worker {
+        line.extend(["--worker".to_owned(), anywhere(worker)]);
+    }
+    for (name, _) in &request.build_args {
+        line.extend(["--build-arg".to_owned(), format!("{name}=…")]);
+    }
+    match &request.source {
+        Source::Image(image) => line.extend(["--image".to_owned(), image.clone()]),
+        // An absolute path never looks like a flag.
+        Source::Folder(folder) => line.push(anywhere(folder)),
+    }
+    line
+}
+
+/// `shepard releases rollback`.
+pub fn rollback(target: &Target, release: &str) -> Vec<String> {
+    let mut line = line(&["releases", "rollback", release]);
+    line.extend(place(target));
+    line
+}
+
 #[cfg(test)]
 mod tests {
     use clap::Parser as _;
@@ -178,7 +217,19 @@ mod tests {
         };
         assert_eq!(read.image, contained.image);
         assert_eq!(Isolation::from(read.grants), contained.isolation, "what is granted is all there");
+        let repository = || Target::Repository("r.test/x".into());
+        let built = Request {
+            nested: true,
+            platform: Some("linux/arm64".into()),
+            no_cache: true,
+            build_args: vec![("TOKEN".into(), "hunter2".into())],
+            worker: Some("w".into()),
+            ..Request::new(Source::Folder("-a b".into()), repository())
+        };
         let lines = [
+            deploy(&built),
+            deploy(&Request::new(Source::Image("base:1".into()), repository())),
+            rollback(&repository(), "20261121-093000-0a1b2c3d"),
             batch("f", Path::new("a b"), Some("t")),
             on_jobs("terminate", "f", &["x", "y"]),
             on_jobs("retry", "f", &["x"]),
