@@ -36,6 +36,8 @@ pub struct Build {
     pub platform: Option<String>,
     /// Take no step from an earlier build.
     pub no_cache: bool,
+    /// Network of the steps: `host`, `none` or one that the engine has. None is the engine's usual one.
+    pub network: Option<String>,
     /// Values of the Dockerfile's `ARG`s. They are in the image's history: no place for a secret.
     pub args: Vec<(String, String)>,
     /// Who pulls base images that the engine has not.
@@ -83,6 +85,9 @@ impl Engine {
             .forcerm(true);
         if let Some(platform) = &build.platform {
             options = options.platform(platform);
+        }
+        if let Some(network) = &build.network {
+            options = options.networkmode(network);
         }
         if !build.args.is_empty() {
             options = options.buildargs(&build.args.iter().cloned().collect::<HashMap<_, _>>());
@@ -206,8 +211,12 @@ impl Seen {
         if !rest.is_empty() {
             self.keep(rest);
         }
-        // What a step's own program did is the folder's fault, whatever words its command line happens to hold.
-        if error.said.contains("returned a non-zero code") {
+        // But for pulling what it begins from, what a step cannot do is the folder's fault, whatever words it happens to
+        // hold.
+        let begins = self.instruction.get(..4).is_some_and(|word| word.eq_ignore_ascii_case("from"));
+        let words = [Kind::NotFound, Kind::Denied, Kind::Busy, Kind::NoProgram, Kind::Conflict];
+        let failed = error.said.contains("returned a non-zero code");
+        if failed || (self.now.step > 0 && !begins && words.contains(&error.kind)) {
             error.kind = Kind::Invalid;
         }
         if self.now.step > 0 {

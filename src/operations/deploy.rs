@@ -51,6 +51,8 @@ pub struct Request {
     pub platform: Option<String>,
     /// Build every step again.
     pub no_cache: bool,
+    /// Network of the build's steps: `host`, `none`, or one that the engine has. None is the engine's usual one.
+    pub network: Option<String>,
     /// Build arguments. The image's history shows them: they are no place for a secret.
     pub build_args: Vec<(String, String)>,
     /// The worker program. None looks for it where it usually is.
@@ -66,6 +68,7 @@ impl Request {
             nested: false,
             platform: None,
             no_cache: false,
+            network: None,
             build_args: Vec::new(),
             worker: None,
         }
