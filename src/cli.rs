@@ -291,7 +291,7 @@ pub struct Deploy {
     #[command(flatten)]
     pub to: DeployTo,
     /// Deploy an image that exists, in the engine or in a registry, instead of building a folder
-    #[arg(long, value_name = "REF", conflicts_with_all = ["path", "folder", "no_cache", "build_args"])]
+    #[arg(long, value_name = "REF", conflicts_with_all = ["path", "folder", "no_cache", "network", "build_args"])]
     pub image: Option<String>,
     /// Put the payload into the flock's image instead of beside it, for stacks whose job role may not pull images
     #[arg(long, conflicts_with = "flock")]
@@ -302,6 +302,9 @@ pub struct Deploy {
     /// Take no step from an earlier build
     #[arg(long)]
     pub no_cache: bool,
+    /// Network of the build's steps: host, none, or one that the engine has [default: the engine's usual one]
+    #[arg(long, value_name = "NAME")]
+    pub network: Option<String>,
     /// Value of an ARG of the Dockerfile; may be repeated. The image's history shows it: no place for a secret
     #[arg(long = "build-arg", value_name = "NAME=VALUE", value_parser = build_arg)]
     pub build_args: Vec<(String, String)>,

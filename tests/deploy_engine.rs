@@ -271,7 +271,7 @@ fn faults() {
     let rules: Vec<(&str, Rule)> = vec![
         (
             "before it builds",
-            Box::new(|method, path| (method == "HEAD" && path.ends_with("/latest")).then_some(BROKEN)),
+            Box::new(|method, path| (method != "PUT" && path.ends_with("/latest")).then_some(BROKEN)),
         ),
         ("the payload's layers", Box::new(|method, _| (method == "POST").then_some(FORBIDDEN))),
         (

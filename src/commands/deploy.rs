@@ -75,6 +75,7 @@ pub(super) async fn deploy(context: &Context<'_>, arguments: cli::Deploy) -> Res
         nested: arguments.nested,
         platform: arguments.platform,
         no_cache: arguments.no_cache,
+        network: arguments.network,
         build_args: arguments.build_args,
         worker: arguments.worker,
         ..Request::new(source, target)

@@ -155,6 +155,9 @@ pub fn deploy(request: &Request) -> Vec<String> {
     if let Some(platform) = &request.platform {
         line.extend(["--platform".to_owned(), platform.clone()]);
     }
+    if let Some(network) = &request.network {
+        line.extend(["--network".to_owned(), network.clone()]);
+    }
     if let Some(worker) = &request.worker {
         line.extend(["--worker".to_owned(), anywhere(worker)]);
     }
@@ -222,6 +225,7 @@ mod tests {
             nested: true,
             platform: Some("linux/arm64".into()),
             no_cache: true,
+            network: Some("host".into()),
             build_args: vec![("TOKEN".into(), "hunter2".into())],
             worker: Some("w".into()),
             ..Request::new(Source::Folder("-a b".into()), repository())

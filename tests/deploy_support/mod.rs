@@ -202,6 +202,7 @@ pub fn me(host: &str, password: &str) -> Login {
 
 /// A folder, an engine, and names that nobody else has. What is under those names is removed at the end.
 pub struct Bench {
+    _alone: std::sync::MutexGuard<'static, ()>,
     pub runtime: tokio::runtime::Runtime,
     pub engine: Engine,
     pub dir: TempDir,
@@ -212,6 +213,9 @@ pub struct Bench {
 impl Bench {
     pub fn new(test: &str) -> Self {
         static COUNT: AtomicU64 = AtomicU64::new(0);
+        // One after the other: what a deploy leaves behind is told by what is there after it.
+        static ALONE: Mutex<()> = Mutex::new(());
+        let alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let engine = runtime.block_on(Engine::connect(None)).unwrap();
@@ -220,7 +224,7 @@ impl Bench {
         std::fs::write(dir.path().join("worker"), program(&architecture)).unwrap();
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("deploy-test-{test}-{}-{count}", std::process::id());
-        Self { runtime, engine, dir, name, tags: Mutex::default() }
+        Self { _alone: alone, runtime, engine, dir, name, tags: Mutex::default() }
     }
 
     pub fn worker(&self) -> PathBuf {
@@ -260,7 +264,12 @@ impl Bench {
 
     pub fn request(&self, folder: PathBuf, repository: &str) -> Request {
         let target = Target::Repository(repository.to_owned());
-        Request { worker: Some(self.worker()), ..Request::new(Source::Folder(folder), target) }
+        Request {
+            worker: Some(self.worker()),
+            // An engine of a build machine may have no network of its own.
+            network: Some("host".to_owned()),
+            ..Request::new(Source::Folder(folder), target)
+        }
     }
 
     pub fn deploy(&self, logins: Fixed, request: &Request) -> (Result<Deployment>, Vec<DeployProgress>) {

@@ -155,14 +155,12 @@ impl Deployer {
         let repository = &place.repository;
         // Who is not let in should know before a long build, and so should who has no worker.
         self.digest_of(&place, LATEST).await?;
-        let expected = match request.platform.as_deref().and_then(|platform| platform.split('/').nth(1)) {
-            Some(architecture) => Some(architecture.to_owned()),
-            None if matches!(request.source, Source::Folder(_)) => {
-                Some(self.engine.host().await?.architecture)
-            }
-            None => None,
-        };
-        if let Some(architecture) = expected {
+        if let Source::Folder(_) = request.source {
+            let platform = request.platform.as_deref().and_then(|platform| platform.split('/').nth(1));
+            let architecture = match platform {
+                Some(architecture) => architecture.to_owned(),
+                None => self.engine.host().await?.architecture,
+            };
             worker::find(request.worker.as_deref(), &architecture)?;
         }
 
@@ -233,6 +231,7 @@ impl Deployer {
                     tag,
                     platform: request.platform.clone(),
                     no_cache: request.no_cache,
+                    network: request.network.clone(),
                     args: request.build_args.clone(),
                     logins,
                 };
