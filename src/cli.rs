@@ -316,8 +316,9 @@ pub struct Deploy {
 /// A flock of this machine, or the repository of a flock on AWS.
 #[derive(Debug, Args)]
 pub struct DeployTo {
-    /// Flock of this machine [default: `flock` of config.toml]
-    #[arg(long, value_name = "NAME", env = "SHEPARD_FLOCK", conflicts_with = "repository")]
+    /// Flock of this machine [default, without a repository: SHEPARD_FLOCK, or `flock` of config.toml]
+    // Not by clap's own `env`: a variable would be in conflict with a repository that was typed.
+    #[arg(long, value_name = "NAME", conflicts_with = "repository")]
     pub flock: Option<String>,
     /// Repository: HOST/NAME, or a NAME in the ECR of the AWS account in use
     #[arg(long, value_name = "URI", alias = "ecr_repo_to_push_to")]

@@ -239,12 +239,25 @@ fn step(line: &str) -> Option<(u64, u64, &str)> {
     Some((step.parse().ok()?, steps.parse().ok()?, instruction))
 }
 
-/// A foreign line as it may be shown: of one line, not too long, and without what steers a terminal.
+/// A foreign line as it may be shown: of one line, not too long, and without what steers a terminal. The builder itself
+/// paints what a step writes to its error output.
 fn shown(line: &str) -> String {
+    let line = unpainted(line);
     let line = line.trim();
     // What was written over itself is seen as it stood at the end.
     let line = line.rsplit('\r').next().unwrap_or(line);
     line.chars().map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }).take(WIDE).collect()
+}
+
+/// The text without escape sequences: from `ESC [` to the letter that ends it.
+fn unpainted(line: &str) -> String {
+    let mut parts = line.split("\u{1b}[");
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let end = part.find(|c: char| ('@'..='~').contains(&c)).map_or(part.len(), |end| end + 1);
+        text.push_str(&part[end..]);
+    }
+    text
 }
 
 #[cfg(test)]
@@ -264,7 +277,7 @@ mod tests {
             " ---> 0123\n",
             "Step 2/2 : RUN make \u{1b}[31munauthorized\n",
             "\n ---> Running in 4567\n",
-            "one\ntwo, 10%\rtwo, 100%\nthr",
+            "one\n\u{1b}[91mtwo, 10%\rtwo, 100%\nthr",
             "ee\nfour\nfive\nsix",
         ] {
             seen.take(said(text), &mut |progress| told.push(progress.clone()));

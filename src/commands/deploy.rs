@@ -29,7 +29,8 @@ impl Context<'_> {
                 None => repository.clone(),
             }));
         }
-        match place.flock.as_ref().or(self.config.flock.as_ref()) {
+        let variable = std::env::var("SHEPARD_FLOCK").ok().filter(|name| !name.is_empty());
+        match place.flock.as_ref().or(variable.as_ref()).or(self.config.flock.as_ref()) {
             Some(name) => Ok(Target::Flock(flocks::find(&self.home(), name)?)),
             None => Err(OperationError::Usage(
                 "where to? give --flock NAME for a flock of this machine, or --repository HOST/NAME".into(),

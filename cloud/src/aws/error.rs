@@ -170,6 +170,7 @@ pub(super) fn kind_of_code(code: &str) -> Option<Kind> {
         | "NotFound"
         | "NonExistentQueue"
         | "QueueDoesNotExist"
+        | "RepositoryNotFoundException"
         | "ResourceNotFoundException"
         | "TableNotFoundException" => Kind::NotFound,
         "PreconditionFailed"

@@ -128,7 +128,13 @@ impl Emulator {
         aws::secrets_of(name.to_owned(), &self.profile()).await
     }
 
-    fn profile(&self) -> Profile {
+    /// Makes a repository of images with these tags; gives its URI.
+    pub(crate) fn repository(&self, name: &str, tags: &[&str]) -> String {
+        let made = self.ask(&serde_json::json!({ "repositoryName": name, "tags": tags }));
+        made.as_str().expect("a URI").to_owned()
+    }
+
+    pub(crate) fn profile(&self) -> Profile {
         Profile { name: Some("emulator".into()), file: Some(self.dir.join("config")), region: None }
     }
 

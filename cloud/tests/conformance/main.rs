@@ -18,6 +18,8 @@ mod compute;
 #[cfg(feature = "aws")]
 mod emulator;
 mod full_disk;
+#[cfg(feature = "aws")]
+mod images;
 mod local;
 mod logs;
 #[cfg(feature = "aws")]

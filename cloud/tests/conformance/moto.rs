@@ -47,6 +47,11 @@ async fn rows_of_the_old_programs() {
 }
 
 #[tokio::test]
+async fn registries_of_ecr() {
+    crate::images::of_ecr(&EMULATOR).await;
+}
+
+#[tokio::test]
 async fn secrets_of_others() {
     managed::of_others(&EMULATOR).await;
 }

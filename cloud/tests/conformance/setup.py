@@ -1,7 +1,8 @@
 """Makes the parts of a flock on an emulator: one line of JSON in, one line out, until the input ends.
 
-A string is the name of a flock to make; an object is an item for a table, `{"TableName": …, "Item": …}`, or a value for a
-secret, `{"SecretId": …, "SecretString": …}`, as somebody else's program would put it there.
+A string is the name of a flock to make; an object is an item for a table, `{"TableName": …, "Item": …}`, a value for a secret,
+`{"SecretId": …, "SecretString": …}`, as somebody else's program would put it there, or a repository of images,
+`{"repositoryName": …, "tags": […]}`.
 
 No Rust program outside cloud/src/aws names the SDK, and nothing of the product creates anything; boto3 comes with moto.
 """
@@ -23,6 +24,7 @@ def client(service):
 
 S3, SQS, DYNAMODB, BATCH, IAM = map(client, ["s3", "sqs", "dynamodb", "batch", "iam"])
 SECRETS = client("secretsmanager")
+ECR = client("ecr")
 
 
 def environment():
@@ -85,6 +87,14 @@ for line in sys.stdin:
     elif "SecretId" in asked:
         SECRETS.put_secret_value(**asked)
         answer = {}
+    elif "repositoryName" in asked:
+        made = ECR.create_repository(repositoryName=asked["repositoryName"])
+        for tag in asked["tags"]:
+            manifest = {"schemaVersion": 2, "config": {"digest": "sha256:" + tag.rjust(64, "0")}, "layers": []}
+            ECR.put_image(
+                repositoryName=asked["repositoryName"], imageManifest=json.dumps(manifest), imageTag=tag
+            )
+        answer = made["repository"]["repositoryUri"]
     else:
         DYNAMODB.put_item(**asked)
         answer = {}
