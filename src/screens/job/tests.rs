@@ -51,7 +51,9 @@ fn what_is_given_back_is_called_by_its_cause() {
         let row = then(&running("a.zip"), &back(interrupted));
         let body = at(&row).body();
         let line = |word: &str| body.lines().find(|line| line.contains(word)).unwrap_or_default();
-        assert!(line(&format!(" {word} ")).contains("Spot takes the host back"), "{body}");
+        let column = |line: &str, text: &str| line.split_once(text).map(|(before, _)| before.chars().count());
+        let detail = column(line(&format!(" {word} ")), "Spot takes the host");
+        assert!(detail.is_some() && detail == column(line(" claimed "), "attempt 1"), "in line: {body}");
     }
 }
 
