@@ -237,5 +237,8 @@ impl io::Read for Counted<'_> {
     }
 }
 
+mod measure;
 #[cfg(test)]
 mod tests;
+
+pub use measure::Measure;

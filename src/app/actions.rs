@@ -17,6 +17,10 @@ pub enum Scope {
     Text,
     /// The list of flocks.
     Flocks,
+    /// One flock.
+    Flock,
+    /// What was deployed to a flock.
+    Releases,
     /// The jobs of a flock.
     Jobs,
     /// One job.
@@ -31,11 +35,13 @@ pub enum Scope {
 
 impl Scope {
     /// Every scope, in the order in which help shows them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Global,
         Self::Table,
         Self::Text,
         Self::Flocks,
+        Self::Flock,
+        Self::Releases,
         Self::Jobs,
         Self::Job,
         Self::Logs,
@@ -50,6 +56,8 @@ impl Scope {
             Self::Table => "In a table",
             Self::Text => "In a text",
             Self::Flocks => "Flocks",
+            Self::Flock => "One flock",
+            Self::Releases => "Releases",
             Self::Jobs => "Jobs",
             Self::Job => "One job",
             Self::Logs => "Logs",
@@ -153,9 +161,19 @@ actions! {
     FlockNew = "flock-new", Flocks, ["a"], "new", "Create a flock on this machine", Change;
     FlockBatch = "flock-batch", Flocks, ["b"], "batch", "Batch a folder into this flock", Change;
     FlockSecrets = "flock-secrets", Flocks, ["K"], "", "Secrets by name, and pushing a folder of them", Change;
+    FlockDeploy = "flock-deploy", Flocks, ["D"], "deploy", "Deploy a folder or an image to this flock", Change;
+    FlockReleases = "flock-releases", Flocks, ["v"], "", "What was deployed to it, and going back to it", Look;
     FlockStart = "flock-start", Flocks, ["z"], "start/stop", "Start the flock's supervisor, or stop it", Change;
     FlockDescribe = "flock-describe", Flocks, ["d"], "", "Where the flock keeps its things, and its settings", Look;
     FlockRemove = "flock-remove", Flocks, ["X"], "", "Remove the flock and all in it (asks for its name)", Danger;
+
+    DescribeDeploy = "describe-deploy", Flock, ["D"], "deploy", "Deploy a folder or an image to this flock", Change;
+    DescribeReleases = "describe-releases", Flock, ["v"], "releases", "What was deployed to it, and going back to it", Look;
+
+    RollBack = "roll-back", Releases, ["R", "enter"], "roll back", "Go back, or on, to this release (asks)", Change;
+    ReleasesDeploy = "releases-deploy", Releases, ["D"], "deploy", "Deploy a folder or an image to this flock", Change;
+    Repository = "repository", Releases, ["u"], "repository", "The releases of a repository, or the flock's own again", Look;
+    CopyImage = "copy-image", Releases, ["c"], "", "Copy the digest or id of the release", Look;
 
     Mark = "mark", Jobs, ["space"], "mark", "Mark the row, or unmark it, and go down", Look;
     MarkRange = "mark-range", Jobs, ["V"], "", "Mark from the last marked row to this one", Look;
@@ -170,6 +188,8 @@ actions! {
     JobsStart = "start-stop", Jobs, ["z"], "", "Start the flock's supervisor, or stop it", Change;
     JobsRetry = "retry", Jobs, ["R"], "retry", "Run the job, or the marked ones, again", Change;
     JobsTerminate = "terminate", Jobs, ["X"], "terminate", "Stop the job, or the marked ones (asks)", Danger;
+    JobsDeploy = "deploy", Jobs, ["D"], "deploy", "Deploy a folder or an image to this flock", Change;
+    JobsReleases = "releases", Jobs, ["v"], "", "What was deployed to it, and going back to it", Look;
     JobsOutputs = "outputs", Jobs, ["o"], "results", "Fetch the results into a folder", Look;
     CopyId = "copy-id", Jobs, ["c"], "", "Copy the job's id", Look;
     CopyInput = "copy-input", Jobs, ["C"], "", "Copy the input's key", Look;

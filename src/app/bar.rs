@@ -33,12 +33,14 @@ pub fn complete(model: &Model, typed: &str) -> Vec<Candidate> {
     } else {
         for flock in model.data.flocks.value.iter().flatten() {
             add(format!("jobs {}", flock.name), "the jobs of this flock");
+            add(format!("releases {}", flock.name), "what was deployed to this flock");
             if !model.session.read_only {
                 add(format!("batch {}", flock.name), "batch a folder into this flock");
                 add(
                     format!("secrets {}", flock.name),
                     "the names of this flock's secrets, and pushing a folder",
                 );
+                add(format!("deploy {}", flock.name), "deploy a folder or an image to this flock");
             }
         }
         for (name, help) in VIEWS.iter().filter(|(name, _)| !(model.session.read_only && *name == "new")) {
@@ -129,6 +131,10 @@ pub fn run(model: &mut Model, line: &str) -> Vec<Effect> {
         ("secrets", name) if known(model, name) && !model.session.read_only => {
             go(model, Place::Secrets { flock: name.to_owned() })
         }
+        ("deploy", name) if known(model, name) && !model.session.read_only => {
+            go(model, Place::Deploy { flock: name.to_owned() })
+        }
+        ("releases", name) if known(model, name) => go(model, Place::Releases { flock: name.to_owned() }),
         ("only", state) => match (model.nav.place().flock().map(str::to_owned), State::from_word(state)) {
             (Some(flock), Some(state)) => filter(model, flock, &format!("state:{}", state.word())),
             (None, _) => complain(model, "open a flock first"),

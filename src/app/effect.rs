@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use shepard_model::JobId;
 
+use super::deploy::{Source, Wish};
 use super::msg::SecretsDiff;
 use super::store::ViewJob;
 
@@ -92,6 +93,15 @@ pub enum Request {
         /// What is typed.
         text: String,
     },
+    /// What can be said of a deploy before anything is built: the folder or the image, and the engine.
+    Outlook(Source),
+    /// The releases there are.
+    Releases {
+        /// Of which flock.
+        flock: String,
+        /// Of this repository instead of the flock's own.
+        repository: Option<String>,
+    },
 }
 
 /// What happens when a request comes while one like it is under way.
@@ -113,6 +123,11 @@ impl Request {
             Self::Preflight { .. } => (Policy::LatestWins, "preflight".to_owned()),
             Self::Secrets { .. } => (Policy::LatestWins, "secrets".to_owned()),
             Self::Paths { .. } => (Policy::LatestWins, "paths".to_owned()),
+            Self::Outlook(_) => (Policy::LatestWins, "outlook".to_owned()),
+            Self::Releases { flock, repository } => {
+                let of = repository.as_deref().unwrap_or_default();
+                (Policy::SingleFlight, format!("releases {flock} {of}"))
+            }
         }
     }
 }
@@ -169,8 +184,21 @@ pub enum Command {
         command: Option<String>,
         /// Or a folder with a `run.sh`.
         quick_deploy: Option<String>,
+        /// Image of the containers that jobs run in; None is processes of this machine.
+        image: Option<String>,
         /// Jobs at once; None is as many as there are cores.
         max_jobs: Option<u32>,
+    },
+    /// Deploy a folder or an image.
+    Deploy(Wish),
+    /// Go back, or on, to a release.
+    RollBack {
+        /// Of which flock.
+        flock: String,
+        /// In this repository instead of the flock's own.
+        repository: Option<String>,
+        /// Its name.
+        release: String,
     },
     /// Start its supervisor.
     StartFlock {
@@ -215,6 +243,13 @@ impl Command {
             Self::Retrieve { ids, to, .. } => format!("fetch the results of {} to {to}", some(ids)),
             Self::SaveLog { to, .. } => format!("save the log to {to}"),
             Self::CreateFlock { name, .. } => format!("create the flock {name}"),
+            Self::Deploy(wish) => {
+                let to = wish.repository.as_deref().unwrap_or(&wish.flock);
+                format!("deploy {} to {to}", wish.source.text())
+            }
+            Self::RollBack { flock, repository, release } => {
+                format!("roll {} back to {release}", repository.as_deref().unwrap_or(flock))
+            }
             Self::StartFlock { flock } => format!("start {flock}"),
             Self::StopFlock { flock } => format!("stop {flock}"),
             Self::PushSecrets { flock, path, .. } => format!("push the secrets of {path} to {flock}"),

@@ -7,6 +7,7 @@
 
 pub mod actions;
 pub mod bar;
+pub mod deploy;
 pub mod effect;
 pub mod filter;
 pub mod key;
@@ -14,6 +15,7 @@ pub mod keymap;
 pub mod model;
 pub mod msg;
 pub mod nav;
+pub mod offered;
 pub mod ops;
 pub mod overlay;
 pub mod remote;

@@ -2,8 +2,9 @@
 //! replayed; nothing in it is a credential or the value of a secret.
 
 use serde::{Deserialize, Serialize};
-use shepard_model::{JobId, JobRow, JobSummary, LogLine};
+use shepard_model::{Isolation, JobId, JobRow, JobSummary, LogLine};
 
+use super::deploy::{Fact, ReleaseRow, Source};
 use super::effect::{OpId, Sub};
 use super::key::Key;
 use super::remote::Problem;
@@ -52,6 +53,12 @@ pub enum Msg {
         total: u64,
         /// What it is at.
         note: String,
+        /// The part of it that runs, where it has several: `2/5 pushing the payload`.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        part: String,
+        /// Steps are bytes.
+        #[serde(default)]
+        bytes: bool,
     },
     /// A command ended.
     Finished {
@@ -108,8 +115,14 @@ pub struct FlockRow {
     pub dead: u64,
     /// Jobs it runs at once.
     pub max_jobs: u32,
-    /// What its jobs run: a command, or the quick-deploy folder.
+    /// What its jobs run: a command, or the quick-deploy folder; empty where that is the image's own program.
     pub payload: String,
+    /// Image of the containers that its jobs run in; None where they are processes of this machine.
+    #[serde(default)]
+    pub image: Option<String>,
+    /// What those containers are granted.
+    #[serde(default)]
+    pub isolation: Isolation,
     /// Its folders and files, by what they are for.
     pub places: Vec<(String, String)>,
     /// An upload lies in its inputs folder that nobody has taken up, and nobody looks after the flock.
@@ -178,6 +191,22 @@ pub enum Loaded {
         text: String,
         /// Whole paths, folders with a `/` at the end.
         candidates: Vec<String>,
+    },
+    /// What can be said of a deploy beforehand.
+    Outlook {
+        /// What was asked about.
+        source: Source,
+        /// The findings, in the order in which they are shown.
+        facts: Vec<Fact>,
+    },
+    /// The releases of a flock or of a repository, newest first.
+    Releases {
+        /// The flock.
+        flock: String,
+        /// The repository asked about, if it was one.
+        repository: Option<String>,
+        /// They.
+        releases: Result<Vec<ReleaseRow>, Problem>,
     },
 }
 

@@ -37,6 +37,16 @@ pub enum Place {
         /// Its name.
         flock: String,
     },
+    /// The form that deploys to it.
+    Deploy {
+        /// To this flock.
+        flock: String,
+    },
+    /// What was deployed to it.
+    Releases {
+        /// Its name.
+        flock: String,
+    },
     /// Its faults, grouped by reason.
     Reasons {
         /// Its name.
@@ -69,6 +79,8 @@ impl Place {
             Self::Flock { .. } => Some(Self::Flocks),
             Self::Batch { flock }
             | Self::Secrets { flock }
+            | Self::Deploy { flock }
+            | Self::Releases { flock }
             | Self::Reasons { flock }
             | Self::Job { flock, .. } => Some(Self::Jobs { flock: flock.clone() }),
             Self::Logs { flock, id } => Some(Self::Job { flock: flock.clone(), id: id.clone() }),
@@ -83,6 +95,8 @@ impl Place {
             | Self::Jobs { flock }
             | Self::Batch { flock }
             | Self::Secrets { flock }
+            | Self::Deploy { flock }
+            | Self::Releases { flock }
             | Self::Reasons { flock }
             | Self::Job { flock, .. }
             | Self::Logs { flock, .. } => Some(flock),
@@ -97,6 +111,8 @@ impl Place {
             Self::Flock { flock } | Self::Jobs { flock } => flock.clone(),
             Self::Batch { .. } => "batch".to_owned(),
             Self::Secrets { .. } => "secrets".to_owned(),
+            Self::Deploy { .. } => "deploy".to_owned(),
+            Self::Releases { .. } => "releases".to_owned(),
             Self::Reasons { .. } => "why".to_owned(),
             Self::Job { id, .. } => id.as_str().chars().take(8).collect(),
             Self::Logs { .. } => "log".to_owned(),

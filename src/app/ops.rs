@@ -15,6 +15,10 @@ pub struct Op {
     pub total: u64,
     /// What it is at.
     pub note: String,
+    /// The part of it that runs, where it has several.
+    pub part: String,
+    /// Steps are bytes.
+    pub bytes: bool,
     /// When it began.
     pub since_ms: i64,
 }
@@ -57,6 +61,8 @@ impl Ops {
             done: 0,
             total: 0,
             note: String::new(),
+            part: String::new(),
+            bytes: false,
             since_ms: now_ms,
         });
         self.last

@@ -134,6 +134,8 @@ pub enum Ask {
     SaveTo,
     /// A folder to fetch results into.
     FetchTo,
+    /// A repository to look into.
+    Repository,
 }
 
 impl Ask {
@@ -145,6 +147,7 @@ impl Ask {
             Self::Time => "jump to time (14:05, 14:05:30, -10m)",
             Self::SaveTo => "save to",
             Self::FetchTo => "fetch results into",
+            Self::Repository => "repository (empty is the flock's own)",
         }
     }
 

@@ -4,13 +4,14 @@
 //! action; an action goes to the screen, and to the globals here if the screen leaves it. News go to the data and
 //! then to every screen that is kept, so that a table that is not looked at stays in order.
 
-use super::actions::{Action, Reach, Scope};
+use super::actions::{Action, Scope};
 use super::bar;
 use super::effect::{Command, Effect, Request};
 use super::key::{Code, Key};
 use super::model::{Ctx, Go, Model};
 use super::msg::{FlockRow, JobsChange, Loaded, Mouse, MouseKind, Msg};
 use super::nav::{Nav, Place};
+use super::offered;
 use super::overlay::{Answer, Ask, Bar, Dialog, Menu, Overlay, Prompt, Then, edit, paste};
 use crate::screens::{Behaviour as _, News, PromptEvent, Screen};
 
@@ -65,11 +66,14 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
             }
         }),
         Msg::Loaded(loaded) => loaded_news(model, loaded),
-        Msg::Progress { op, done, total, note } => {
-            if let Some(op) = model.ops.running.iter_mut().find(|running| running.id == op) {
-                (op.done, op.total, op.note) = (done, total, note);
-            }
-            Vec::new()
+        Msg::Progress { op, done, total, note, part, bytes } => {
+            let Some(op) = model.ops.running.iter_mut().find(|running| running.id == op) else {
+                return Vec::new();
+            };
+            (op.done, op.total, op.bytes) = (done, total, bytes);
+            (op.note, op.part) = (note.clone(), part);
+            let command = op.command.clone();
+            tell(model, &News::Progress(&command, &note))
         }
         Msg::Finished { op, result } => {
             let Some(op) = model.ops.end(op) else { return Vec::new() };
@@ -362,7 +366,7 @@ fn global(model: &mut Model, action: Action) -> Vec<Effect> {
             return bar_changed(model);
         }
         Action::ActionsMenu => {
-            let actions = menu(model);
+            let actions = offered::menu(model);
             model.overlay = Some(Overlay::Menu(Menu { actions, selected: 0 }));
         }
         Action::Out => {
@@ -423,21 +427,6 @@ fn interrupt(model: &mut Model) -> Vec<Effect> {
     Vec::new()
 }
 
-/// What the menu offers here: what this screen is for, without moving about.
-fn menu(model: &Model) -> Vec<Action> {
-    let own = scopes(model);
-    let own: Vec<Scope> =
-        own.into_iter().filter(|scope| !matches!(scope, Scope::Text | Scope::Form)).collect();
-    let moving = |action: Action| {
-        let spec = action.spec();
-        (spec.scope == Scope::Table
-            && spec.hint.is_empty()
-            && !matches!(action, Action::SortReverse | Action::Wide))
-            || matches!(action, Action::ActionsMenu | Action::Out)
-    };
-    model.session.keymap.listed(&own).map(|(spec, _)| spec.action).filter(|action| !moving(*action)).collect()
-}
-
 fn jobs_changed(model: &mut Model, change: &JobsChange) -> Vec<Effect> {
     if model.nav.place().flock() != Some(change.flock.as_str()) {
         // The last words of a feed that has been left. A store begun in the middle would miss what came before.
@@ -492,6 +481,10 @@ fn loaded_news(model: &mut Model, loaded: Loaded) -> Vec<Effect> {
                 return Vec::new();
             }
             tell(model, &News::Paths(&text, &candidates))
+        }
+        Loaded::Outlook { source, facts } => tell(model, &News::Outlook(&source, &facts)),
+        Loaded::Releases { flock, repository, releases } => {
+            tell(model, &News::Releases(&flock, repository.as_deref(), &releases))
         }
     }
 }
@@ -573,27 +566,4 @@ pub fn filter(model: &mut Model, text: &str) -> Vec<Effect> {
 pub fn want_row(ctx: &mut Ctx<'_>, flock: &str, id: &shepard_model::JobId) {
     ctx.data.rows.entry((flock.to_owned(), id.clone())).or_default();
     ctx.effect(Effect::Load(Request::Job { flock: flock.to_owned(), id: id.clone() }));
-}
-
-/// The actions of the line of hints, with their first key, for the scopes in force.
-pub fn hints(model: &Model) -> Vec<(String, &'static str)> {
-    let scopes = scopes(model);
-    let map = &model.session.keymap;
-    let form = scopes.contains(&Scope::Form);
-    let mut shown: Vec<(Action, String, &'static str)> = map
-        .listed(&scopes)
-        .filter(|(spec, _)| !spec.hint.is_empty() && (spec.reach == Reach::Look || map.allowed(spec.action)))
-        .filter_map(|(spec, keys)| {
-            // A key that a nearer scope has taken would be a lie.
-            let key = keys.iter().find(|key| map.action(&scopes, **key) == Some(spec.action))?;
-            // So would one that types.
-            if form && key.typed().is_some() {
-                return None;
-            }
-            Some((spec.action, key.to_string(), spec.hint))
-        })
-        .collect();
-    // The way in comes first: it is what a newcomer looks for.
-    shown.sort_by_key(|(action, ..)| *action != Action::Open);
-    shown.into_iter().map(|(_, key, hint)| (key, hint)).collect()
 }

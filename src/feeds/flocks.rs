@@ -95,6 +95,8 @@ impl Flocks {
             dead: depth.dead,
             max_jobs: settings.max_jobs,
             payload: payload(settings),
+            image: settings.image.clone(),
+            isolation: settings.isolation.clone(),
             places: places(dir),
             unseen,
             problem: None,
@@ -136,6 +138,7 @@ fn payload(settings: &Settings) -> String {
     match (&settings.command, &settings.quick_deploy) {
         (Some(argv), _) => argv.join(" "),
         (None, Some(folder)) => format!("{folder}/run.sh"),
+        (None, None) if settings.image.is_some() => String::new(),
         (None, None) => "what each job names".to_owned(),
     }
 }

@@ -15,6 +15,7 @@
 //! | [`retrieve`] | bringing results here |
 //! | [`deploy`], [`releases`] | what a flock runs, and going back to what it ran |
 //! | [`secrets`] | a folder's files into a flock's secrets, by name |
+//! | [`outlook`] | what can be said of a deploy before anything is built |
 //! | [`journal`] | the append-only record of what was done |
 //! | [`equivalent`] | the command line that does the same as a key did |
 //! | [`error`] | the one error, and its classes |
@@ -27,6 +28,7 @@ pub mod flocks;
 pub mod jobs;
 pub mod journal;
 pub mod logs;
+pub mod outlook;
 pub mod pack;
 pub mod preflight;
 pub mod releases;

@@ -7,8 +7,8 @@ use ratatui::layout::{Position, Rect};
 use super::Behaviour as _;
 use super::help;
 use crate::app::model::Model;
+use crate::app::offered::hints;
 use crate::app::overlay::{Bar, Dialog, Menu, Overlay, Prompt};
-use crate::app::update::hints;
 use crate::ui::bar::{self, COMPLETIONS};
 use crate::ui::dialog::{self, Consent};
 use crate::ui::toast::Weight;
@@ -91,15 +91,19 @@ fn status(model: &Model, look: &Look) -> (String, Role) {
             1 => String::new(),
             many => format!(" (+{})", many - 1),
         };
+        let number = |n: u64| if op.bytes { time::size(n) } else { time::count(n) };
         let far = if op.total > 0 {
             let bar = sparkline::progress(op.done, op.total, PROGRESS, &look.glyphs);
-            format!("{bar} {}/{}", time::count(op.done), time::count(op.total))
+            format!("{bar} {}/{}", number(op.done), number(op.total))
+        } else if op.bytes && op.done > 0 {
+            number(op.done)
         } else if op.done > 0 {
             format!("{} {}", time::count(op.done), op.note)
         } else {
             format!("{} ", time::duration(model.now_ms - op.since_ms))
         };
-        let title = op.command.title();
+        // Where there are several parts, the one that runs says more than what they are parts of.
+        let title = if op.part.is_empty() { op.command.title() } else { format!("deploy {}", op.part) };
         return (format!("{} {far}{more}", text::fit(&title, 36, look.glyphs.ellipsis)), Role::Info);
     }
     if model.session.read_only {

@@ -84,6 +84,23 @@ pub(super) fn pasted(form: &mut Form, pasted: &str) -> bool {
     true
 }
 
+/// What the name of an image cannot be; the same is said when it is used.
+pub(super) fn check_image(typed: &str) -> Result<(), String> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '/' | ':' | '@');
+    if let Some(bad) = typed.chars().find(|c| !fits(*c)) {
+        return Err(format!(
+            "{bad:?} cannot be in the name of an image, which is REPOSITORY:TAG or sha256:\u{2026}"
+        ));
+    }
+    if typed.starts_with(['-', '.', '/', ':', '@']) {
+        return Err("the name of an image begins with a letter or a digit".to_owned());
+    }
+    if typed.len() > 512 {
+        return Err(format!("{} characters are too many; 512 are the most", typed.len()));
+    }
+    Ok(())
+}
+
 /// Lines a form takes.
 pub(super) fn height(form: &Form) -> u16 {
     let notes = form

@@ -2,12 +2,13 @@
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
-use shepard_model::State;
+use shepard_model::{Isolation, State};
 
 use super::{Behaviour, scroll};
 use crate::app::actions::{Action, Scope};
 use crate::app::model::{Ctx, Data, Model};
 use crate::app::msg::FlockRow;
+use crate::app::nav::Place;
 use crate::ui::text_view::{self, Line, TextView};
 use crate::ui::{Look, Role, layout, text, time};
 
@@ -82,6 +83,30 @@ impl Flock {
     }
 }
 
+/// What is lifted of a container's isolation, and what is put on it.
+fn isolation(granted: &Isolation, add: &mut impl FnMut(&str, String, Role)) {
+    let mut lifted = Vec::new();
+    let mut lift = |is_granted: bool, said: String| lifted.extend(is_granted.then_some(said));
+    lift(granted.privileged, "privileged: it can do to this machine what root can".to_owned());
+    lift(granted.docker_socket, "the Docker socket: it can do to this machine what root can".to_owned());
+    lift(granted.host_network, "this machine's network".to_owned());
+    lift(!granted.devices.is_empty(), format!("the devices {}", granted.devices.join(", ")));
+    lift(!granted.gpus.is_empty(), format!("the GPUs {}", granted.gpus.join(", ")));
+    if lifted.is_empty() {
+        add("granted", "nothing of this machine".to_owned(), Role::Text);
+    }
+    for (at, said) in lifted.into_iter().enumerate() {
+        add(if at == 0 { "granted" } else { "also" }, said, Role::Warn);
+    }
+    let mut limits = Vec::new();
+    limits.extend(granted.memory_mib.map(|mib| format!("{} MiB of memory", time::count(mib.into()))));
+    limits.extend(granted.cpu_milli.map(|milli| format!("{} processors", f64::from(milli) / 1000.0)));
+    limits.extend(granted.shm_mib.map(|mib| format!("{} MiB of /dev/shm", time::count(mib.into()))));
+    if !limits.is_empty() {
+        add("at most", limits.join(", "), Role::Text);
+    }
+}
+
 fn settings(flock: &FlockRow, add: &mut impl FnMut(&str, String, Role)) {
     let (state, role) = match (flock.running, flock.pid) {
         (true, Some(pid)) => (format!("running, process {pid}"), Role::Ok),
@@ -89,7 +114,15 @@ fn settings(flock: &FlockRow, add: &mut impl FnMut(&str, String, Role)) {
         (false, _) => ("stopped; jobs wait until it is started".to_owned(), Role::Warn),
     };
     add("supervisor", state, role);
-    add("jobs run", flock.payload.clone(), Role::Text);
+    let what = if flock.payload.is_empty() { "the image's own program" } else { &flock.payload };
+    add("jobs run", what.to_owned(), Role::Text);
+    match &flock.image {
+        None => add("way", "process of this machine, not isolated from it".to_owned(), Role::Text),
+        Some(image) => {
+            add("way", format!("container image {image}"), Role::Text);
+            isolation(&flock.isolation, add);
+        }
+    }
     add("at once", time::count(u64::from(flock.max_jobs)), Role::Text);
     add("", String::new(), Role::Text);
     for (state, count) in State::ALL.iter().zip(flock.counts) {
@@ -117,12 +150,14 @@ fn settings(flock: &FlockRow, add: &mut impl FnMut(&str, String, Role)) {
 
 impl Behaviour for Flock {
     fn scopes(&self) -> &'static [Scope] {
-        &[Scope::Text]
+        &[Scope::Flock, Scope::Text]
     }
 
     fn act(&mut self, ctx: &mut Ctx<'_>, action: Action) -> bool {
         let page = isize::try_from(ctx.size.1.saturating_sub(AROUND)).unwrap_or(0).max(1);
         match action {
+            Action::DescribeDeploy => ctx.go(Place::Deploy { flock: self.flock.clone() }),
+            Action::DescribeReleases => ctx.go(Place::Releases { flock: self.flock.clone() }),
             Action::TextDown => self.scroll(ctx, 1),
             Action::TextUp => self.scroll(ctx, -1),
             Action::TextPageDown => self.scroll(ctx, page),
@@ -163,6 +198,8 @@ impl Behaviour for Flock {
 
 #[cfg(test)]
 mod tests {
+    use shepard_model::Isolation;
+
     use crate::app::msg::{FlockRow, Msg};
     use crate::app::nav::Place;
     use crate::app::remote::{Problem, ProblemKind};
@@ -225,6 +262,37 @@ mod tests {
         assert!(drive.picture(80, 24).contains("may be out of date: the folder"));
         drive.say(Msg::Flocks(Vec::new()));
         assert!(drive.picture(80, 24).contains("no flock of this name any more"));
+    }
+
+    #[test]
+    fn it_says_which_way_jobs_run_and_what_is_granted() {
+        let contained = FlockRow { image: Some("busybox:1".to_owned()), payload: String::new(), ..full() };
+        let picture = details(contained.clone()).picture(80, 40);
+        assert!(picture.contains("the image's own program"), "{picture}");
+        assert!(picture.contains("container image busybox:1") && picture.contains("nothing of this machine"));
+        let isolation = Isolation {
+            privileged: true,
+            docker_socket: true,
+            host_network: true,
+            devices: vec!["/dev/fuse".to_owned(), "/dev/kvm".to_owned()],
+            gpus: vec!["all".to_owned()],
+            shm_mib: Some(2_048),
+            memory_mib: Some(512),
+            cpu_milli: Some(1_500),
+        };
+        let picture = details(FlockRow { isolation, ..contained }).picture(80, 40);
+        for said in [
+            "privileged",
+            "Docker socket",
+            "this machine's network",
+            "/dev/fuse, /dev/kvm",
+            "the GPUs all",
+            "512 MiB of memory, 1.5 processors, 2,048 MiB of /dev/shm",
+        ] {
+            assert!(picture.contains(said), "{said}: {picture}");
+        }
+        assert!(!picture.contains("nothing of this machine"));
+        insta::assert_snapshot!("flock_granted_80", picture);
     }
 
     #[test]

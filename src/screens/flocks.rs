@@ -2,7 +2,7 @@
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
-use shepard_model::State;
+use shepard_model::{Isolation, State};
 
 use super::{Behaviour, News};
 use crate::app::actions::{Action, Scope};
@@ -160,6 +160,8 @@ impl Behaviour for Flocks {
                     Action::FlockDescribe => ctx.go(Place::Flock { flock: name }),
                     Action::FlockBatch => ctx.go(Place::Batch { flock: name }),
                     Action::FlockSecrets => ctx.go(Place::Secrets { flock: name }),
+                    Action::FlockDeploy => ctx.go(Place::Deploy { flock: name }),
+                    Action::FlockReleases => ctx.go(Place::Releases { flock: name }),
                     Action::FlockStart => start_or_stop(ctx, &name),
                     Action::FlockRemove => {
                         let mut lines = vec![
@@ -258,6 +260,41 @@ impl Behaviour for Flocks {
     }
 }
 
+/// Which way jobs run, what is granted to them, and what they run.
+fn runs(flock: &FlockRow) -> String {
+    let Some(image) = &flock.image else { return format!("process {}", flock.payload) };
+    let mut said = format!("container {}", short(image));
+    for lifted in lifted(&flock.isolation) {
+        said.push_str(&format!(", {lifted}"));
+    }
+    if !flock.payload.is_empty() {
+        said.push_str(&format!(": {}", flock.payload));
+    }
+    said
+}
+
+/// What a person recognises an image by: its name, or the first digits of its id.
+fn short(image: &str) -> String {
+    match image.rsplit_once("sha256:") {
+        Some((_, hex)) => format!("sha256:{}", hex.chars().take(12).collect::<String>()),
+        None => image.to_owned(),
+    }
+}
+
+/// What is lifted of a container's isolation, in a few words each.
+fn lifted(granted: &Isolation) -> Vec<&'static str> {
+    [
+        (granted.privileged, "privileged"),
+        (granted.docker_socket, "Docker socket"),
+        (granted.host_network, "host network"),
+        (!granted.devices.is_empty(), "devices"),
+        (!granted.gpus.is_empty(), "GPUs"),
+    ]
+    .into_iter()
+    .filter_map(|(is_granted, word)| is_granted.then_some(word))
+    .collect()
+}
+
 fn cells<'a>(flock: &'a FlockRow, history: Option<&History>, look: &Look) -> Vec<Cell<'a>> {
     let (on, role) = if flock.running { (look.glyphs.on, Role::Ok) } else { (look.glyphs.off, Role::Muted) };
     let number =
@@ -270,7 +307,7 @@ fn cells<'a>(flock: &'a FlockRow, history: Option<&History>, look: &Look) -> Vec
         .collect();
     let runs = match &flock.problem {
         Some(problem) => Cell::of(Role::Error, problem.as_str()),
-        None => Cell::of(Role::Muted, flock.payload.as_str()),
+        None => Cell::of(Role::Muted, runs(flock)),
     };
     vec![
         Cell::of(Role::Accent, flock.name.as_str()),

@@ -1,7 +1,7 @@
 //! Pictures of whole frames: what is around a screen, the screen, and what lies over both, at three sizes.
 
 use insta::assert_snapshot;
-use shepard_model::Outcome;
+use shepard_model::{Isolation, Outcome};
 
 use super::testing::{Console, NOW, finished, queued, rejected, running, scheduled};
 use crate::app::model::History;
@@ -44,6 +44,11 @@ fn flocks() -> Vec<FlockRow> {
             [0, 0, 0, 98_765, 0, 0, 0],
             "python3 -m pipeline.align --threads 8",
         ),
+        FlockRow {
+            image: Some(format!("sha256:{}", "0a1b2c3d4e5f6789".repeat(4))),
+            isolation: Isolation { privileged: true, gpus: vec!["all".to_owned()], ..Isolation::default() },
+            ..flock("meadow", [0, 0, 1, 12, 0, 0, 0], "")
+        },
         FlockRow { dead: 3, ..flock("pasture", [0, 0, 0, 0, 0, 3, 0], "sh -c 'sha256sum *.zip'") },
         FlockRow {
             problem: Some("cannot open the database: it is of a newer version of shepard".to_owned()),
@@ -178,7 +183,8 @@ fn what_is_said_and_what_is_under_way() {
     });
     frames("under_way", &[SMALL, USUAL], |console| {
         let console = with_jobs(console).press("o<enter>");
-        console.msg(Msg::Progress { op: 1, done: 7, total: 12, note: "files fetched".to_owned() })
+        let (note, part) = ("files fetched".to_owned(), String::new());
+        console.msg(Msg::Progress { op: 1, done: 7, total: 12, note, part, bytes: false })
     });
     frames("under_way_unknown", &[SMALL], |console| {
         let console = with_jobs(console).press("o<enter>").press("o<enter>");

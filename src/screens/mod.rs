@@ -9,6 +9,7 @@ use ratatui::layout::Rect;
 use shepard_model::JobId;
 
 use crate::app::actions::{Action, Scope};
+use crate::app::deploy::{Fact, ReleaseRow, Source};
 use crate::app::effect::{Command, Sub};
 use crate::app::key::Key;
 use crate::app::model::{Ctx, Data, Model};
@@ -21,8 +22,10 @@ use crate::ui::Look;
 
 pub mod batch;
 pub mod chrome;
+pub mod deploy;
 #[cfg(test)]
 mod drive;
+mod facts;
 mod fields;
 pub mod flock;
 pub mod flocks;
@@ -35,6 +38,7 @@ pub mod journal;
 pub mod logs;
 pub mod new_flock;
 pub mod reasons;
+pub mod releases;
 mod scroll;
 pub mod secrets;
 #[cfg(test)]
@@ -60,6 +64,12 @@ pub enum News<'a> {
     Secrets(&'a SecretsAnswer),
     /// Ways to go on with a path.
     Paths(&'a str, &'a [String]),
+    /// What can be said of a deploy beforehand: what was asked about, and the findings.
+    Outlook(&'a Source, &'a [Fact]),
+    /// The releases of a flock, or of a repository.
+    Releases(&'a str, Option<&'a str>, &'a Result<Vec<ReleaseRow>, Problem>),
+    /// A command goes on; the note it came with.
+    Progress(&'a Command, &'a str),
     /// A feed failed.
     Failed(&'a Sub, &'a Problem),
     /// A command ended.
@@ -92,6 +102,10 @@ pub enum Screen {
     Batch(Box<batch::Batch>),
     /// The form that pushes secrets.
     Secrets(Box<secrets::Secrets>),
+    /// The form that deploys.
+    Deploy(Box<deploy::Deploy>),
+    /// What was deployed to a flock.
+    Releases(releases::Releases),
     /// A flock's faults, grouped by reason.
     Reasons(reasons::Reasons),
     /// One job.
@@ -112,6 +126,8 @@ macro_rules! each {
             Screen::Jobs($screen) => $call,
             Screen::Batch($screen) => $call,
             Screen::Secrets($screen) => $call,
+            Screen::Deploy($screen) => $call,
+            Screen::Releases($screen) => $call,
             Screen::Reasons($screen) => $call,
             Screen::Job($screen) => $call,
             Screen::Logs($screen) => $call,
@@ -173,6 +189,8 @@ impl Screen {
             Place::Jobs { flock } => Self::Jobs(Box::new(jobs::Jobs::new(flock))),
             Place::Batch { flock } => Self::Batch(Box::new(batch::Batch::new(flock))),
             Place::Secrets { flock } => Self::Secrets(Box::new(secrets::Secrets::new(flock))),
+            Place::Deploy { flock } => Self::Deploy(Box::new(deploy::Deploy::new(flock))),
+            Place::Releases { flock } => Self::Releases(releases::Releases::new(flock)),
             Place::Reasons { flock } => Self::Reasons(reasons::Reasons::new(flock)),
             Place::Job { flock, id } => Self::Job(job::Job::new(flock, id)),
             Place::Logs { flock, id } => Self::Logs(Box::new(logs::Logs::new(flock, id))),

@@ -8,25 +8,30 @@ mod tests;
 use ratatui::Frame;
 use ratatui::layout::Rect;
 
+use super::facts::{self, Shown};
 use super::fields::{self, Completion, Tab, Typed};
 use super::{Behaviour, News};
 use crate::app::actions::{Action, Scope};
-use crate::app::effect::Command;
+use crate::app::deploy::{Fact, Source};
+use crate::app::effect::{Command, Effect, Request};
 use crate::app::key::Key;
 use crate::app::model::{Ctx, Data, Go, Model};
 use crate::app::nav::Place;
 use crate::ui::form::{Field, Form};
 use crate::ui::text_view::{Line, TextView};
-use crate::ui::{Look, Role, layout, text};
+use crate::ui::{Look, Role, layout};
 
 const NAME: usize = 0;
 const RUNS: usize = 1;
 const PAYLOAD: usize = 2;
-const AT_ONCE: usize = 3;
+const IMAGE: usize = 3;
+const AT_ONCE: usize = 4;
 
 const RULE: &str = "1 to 64 of a-z, 0-9, - and _; the first is a letter or a digit";
 const FOLDER_HINT: &str = "its files are copied into the flock; run.sh is run for each job";
 const COMMAND_HINT: &str = "run for each job without a shell; quotes keep words together";
+const OWN_HINT: &str = "takes the place of the image's own program; empty leaves it that";
+const IMAGE_HINT: &str = "jobs run in containers of it; empty is processes of this machine";
 /// Words of the choice, in its order.
 const WORDS: [&str; 2] = ["a folder with run.sh", "a command"];
 /// What a job finds, whichever of the two it is.
@@ -43,6 +48,8 @@ pub struct NewFlock {
     /// The field of the other choice, with what was typed into it.
     other: Field,
     paths: Completion,
+    /// What can be said of the image that is typed; None until that is known, and without one.
+    found: Option<Vec<Fact>>,
     /// What was asked for and has not ended.
     creating: Option<Command>,
     /// Why the last attempt did not work.
@@ -56,10 +63,12 @@ impl Default for NewFlock {
                 Field::text("name", "", RULE),
                 Field::choice("jobs run", &WORDS, "space or the arrows choose"),
                 Field::text("folder", "", FOLDER_HINT),
+                Field::text("image", "", IMAGE_HINT),
                 Field::text("jobs at once", "", "a number; empty is as many as there are cores"),
             ]),
             other: Field::text("command", "", COMMAND_HINT),
             paths: Completion::default(),
+            found: None,
             creating: None,
             problem: None,
         }
@@ -112,8 +121,22 @@ impl NewFlock {
                 std::mem::swap(&mut self.form.fields[PAYLOAD], &mut self.other);
             }
             PAYLOAD if self.is_folder() => self.path_changed(ctx),
+            IMAGE => self.image_changed(ctx),
             AT_ONCE => self.form.fields[AT_ONCE].error = check_at_once(self.value(AT_ONCE)).err(),
             _ => {}
+        }
+    }
+
+    fn image_changed(&mut self, ctx: &mut Ctx<'_>) {
+        self.found = None;
+        let image = self.value(IMAGE).to_owned();
+        self.form.fields[IMAGE].error = fields::check_image(image.trim()).err();
+        // What was wrong without an image may be right with one.
+        self.form.fields[PAYLOAD].error = None;
+        let command = if self.is_folder() { &mut self.other } else { &mut self.form.fields[PAYLOAD] };
+        command.hint = if image.trim().is_empty() { COMMAND_HINT } else { OWN_HINT }.to_owned();
+        if !image.trim().is_empty() && self.form.fields[IMAGE].error.is_none() {
+            ctx.effect(Effect::Load(Request::Outlook(Source::Image(image))));
         }
     }
 
@@ -152,9 +175,12 @@ impl NewFlock {
         };
         let payload = self.value(PAYLOAD).trim().to_owned();
         let folder = self.is_folder();
+        let image = self.value(IMAGE).trim().to_owned();
+        let image_error = fields::check_image(&image).err();
         let payload_error = match (folder, payload.is_empty()) {
+            (false, true) if !image.is_empty() => None,
             (true, true) => Some("type or paste the path of a folder that has a run.sh"),
-            (false, true) => Some("type the command, such as: python3 /home/me/job.py"),
+            (false, true) => Some("type the command, such as: python3 /home/me/job.py; or name an image"),
             (false, false) if shlex::split(&payload).is_none_or(|words| words.is_empty()) => {
                 Some("a quote or a backslash at the end is not closed")
             }
@@ -163,14 +189,16 @@ impl NewFlock {
         let max_jobs = check_at_once(self.value(AT_ONCE));
         self.form.fields[NAME].error = name_error;
         self.form.fields[PAYLOAD].error = payload_error.map(str::to_owned);
+        self.form.fields[IMAGE].error = image_error;
         self.form.fields[AT_ONCE].error = max_jobs.clone().err();
         if self.form.to_first_error() {
             return None;
         }
         Some(Command::CreateFlock {
             name,
-            command: (!folder).then(|| payload.clone()),
+            command: (!folder && !payload.is_empty()).then(|| payload.clone()),
             quick_deploy: folder.then_some(payload),
+            image: (!image.is_empty()).then_some(image),
             max_jobs: max_jobs.unwrap_or_default(),
         })
     }
@@ -190,15 +218,40 @@ impl NewFlock {
         }
     }
 
-    fn status(&self, look: &Look) -> Vec<(Role, String)> {
+    /// Which way each job would run.
+    fn way(&self) -> String {
+        let contained = !self.value(IMAGE).trim().is_empty();
+        let what = match (self.is_folder(), self.value(PAYLOAD).trim().is_empty()) {
+            (true, _) => "run.sh",
+            (false, true) if contained => "the image's own program",
+            (false, _) => "the command",
+        };
+        if contained {
+            format!(
+                "Each job runs {what} in a container of its own, with nothing of this machine granted to it."
+            )
+        } else {
+            format!("Each job runs {what} as a process of this machine, not isolated from it.")
+        }
+    }
+
+    fn status(&self, look: &Look) -> Vec<Shown> {
         if let Some(problem) = &self.problem {
-            let said = format!("error: {}", text::clean(problem));
-            return vec![(Role::Error, said), (Role::Muted, "Mend it and press enter again.".to_owned())];
+            return vec![
+                Shown::plain(Role::Error, &format!("error: {problem}")),
+                Shown::plain(Role::Muted, "Mend it and press enter again."),
+            ];
         }
         if self.creating.is_some() {
-            return vec![(Role::Info, format!("creating the flock{}", look.glyphs.ellipsis))];
+            return vec![Shown::plain(Role::Info, &format!("creating the flock{}", look.glyphs.ellipsis))];
         }
-        ABOUT.iter().map(|line| (Role::Muted, (*line).to_owned())).collect()
+        let mut said = vec![Shown::plain(Role::Text, &self.way())];
+        said.extend(ABOUT.iter().map(|line| Shown::plain(Role::Muted, line)));
+        if let Some(found) = &self.found {
+            said.push(Shown::plain(Role::Text, ""));
+            said.extend(facts::shown(found, look));
+        }
+        said
     }
 }
 
@@ -224,6 +277,9 @@ impl Behaviour for NewFlock {
                 if waited && self.form.focus() == PAYLOAD {
                     self.complete(ctx);
                 }
+            }
+            News::Outlook(Source::Image(image), found) if image == self.value(IMAGE) => {
+                self.found = Some(found.to_vec());
             }
             News::Finished(command, result) if self.creating.as_ref() == Some(*command) => {
                 self.creating = None;
@@ -276,7 +332,7 @@ impl Behaviour for NewFlock {
         let below = Rect { y: area.y + 2, height: area.height.saturating_sub(2), ..area };
         let below = fields::draw(&self.form, model, look, frame, below);
         let lines = self.status(look);
-        let lines: Vec<Line<'_>> = lines.iter().map(|(role, line)| Line::of(*role, line)).collect();
+        let lines: Vec<Line<'_>> = lines.iter().map(Shown::line).collect();
         let room = Rect {
             x: below.x + 1,
             y: below.y + 1,

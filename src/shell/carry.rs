@@ -10,9 +10,11 @@ use shepard_cloud::local::{FlockDir, Home, LocalFlock, LocalSecrets};
 use shepard_cloud::ports::WallClock;
 use shepard_model::JobId;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::fetch::{expanded, problem, seen};
+use crate::app::deploy::{Source, Wish};
 use crate::app::effect::OpId;
 use crate::app::msg::{Done, SecretsDiff};
 use crate::app::remote::Problem;
@@ -21,7 +23,9 @@ use crate::config::Config;
 use crate::feeds::blocking;
 use crate::operations::journal::{Journal, who};
 use crate::operations::retrieve::{self, Fate};
-use crate::operations::{OperationError, batch, equivalent, flocks, jobs, logs, preflight, secrets};
+use crate::operations::{
+    OperationError, batch, deploy, equivalent, flocks, jobs, logs, preflight, releases, secrets,
+};
 
 /// How often progress is told.
 const EVERY: Duration = Duration::from_millis(200);
@@ -31,6 +35,7 @@ pub(super) struct Carrier {
     home: Home,
     journal: Journal,
     scratch: PathBuf,
+    deploying: PathBuf,
 }
 
 /// Tells the loop how far a command is. A full channel drops the word: the next one is newer anyway.
@@ -41,8 +46,22 @@ struct Tell<'a> {
 
 impl Tell<'_> {
     fn say(&self, done: u64, total: u64, note: &str) {
-        let note = note.to_owned();
-        let _ = self.news.try_send(Msg::Progress { op: self.op, done, total, note });
+        let (note, part) = (note.to_owned(), String::new());
+        let _ = self.news.try_send(Msg::Progress { op: self.op, done, total, note, part, bytes: false });
+    }
+
+    /// Says how far a deploy is.
+    fn part(&self, now: &deploy::DeployProgress) {
+        let words = now.step.words();
+        let _ = self.news.try_send(Msg::Progress {
+            op: self.op,
+            done: now.done,
+            total: now.total,
+            // What the part is called is in the part.
+            note: if now.note == words { String::new() } else { now.note.clone() },
+            part: format!("{}/{} {words}", now.number, now.steps),
+            bytes: now.step != deploy::Step::Build,
+        });
     }
 
     /// Says what `now` gives again and again while `work` runs.
@@ -65,7 +84,12 @@ impl Tell<'_> {
 
 impl Carrier {
     pub(super) fn new(config: &Config, home: Home) -> Self {
-        Self { home, journal: Journal::at(config.dirs.journal()), scratch: config.dirs.state.join("packing") }
+        Self {
+            home,
+            journal: Journal::at(config.dirs.journal()),
+            scratch: config.dirs.state.join("packing"),
+            deploying: config.dirs.data.join("scratch"),
+        }
     }
 
     /// Carries a command out. Cancelled, it stops at the next await; what is done stays done, and is said.
@@ -77,10 +101,17 @@ impl Carrier {
         stop: &CancellationToken,
     ) -> Result<Done, Problem> {
         let tell = Tell { op, news };
-        let (name, flock, targets, argv) = described(&command);
-        let result = tokio::select! {
-            result = self.run(command, &tell) => result,
-            () = stop.cancelled() => Err(OperationError::Refused("cancelled; what was done by then stays done".into())),
+        let (name, flock, targets, argv) = self.described(&command);
+        let result = if let Command::Deploy(wish) = &command {
+            // It stops by itself, when it has removed what it made on its way.
+            self.deploy(wish, &tell, stop).await
+        } else {
+            tokio::select! {
+                result = self.run(command, &tell) => result,
+                () = stop.cancelled() => {
+                    Err(OperationError::Refused("cancelled; what was done by then stays done".into()))
+                }
+            }
         };
         let (result, written) = match result {
             Ok(done) => (Ok(done), Ok(())),
@@ -121,6 +152,14 @@ impl Carrier {
                 let request = create_request(&command);
                 let dir = flocks::create(&self.home, &request).await?;
                 Ok(plain(format!("created the flock {}", dir.name())))
+            }
+            Command::Deploy(wish) => self.deploy(&wish, tell, &CancellationToken::new()).await,
+            Command::RollBack { flock, repository, release } => {
+                let target = self.target(&flock, repository.as_deref())?;
+                let registries = deploy::Registries::of_this_person().await;
+                let done = releases::roll_back(&target, &registries, &release).await?;
+                let whose = repository.as_deref().unwrap_or(&flock);
+                Ok(plain(format!("{whose} runs {} from now on", done.release.name)))
             }
             Command::StartFlock { flock } => {
                 let fresh = flocks::start(&self.dir(&flock)?).await?;
@@ -236,6 +275,107 @@ impl Carrier {
         Ok(plain(format!("{flock} has {count} {} now", if count == 1 { "secret" } else { "secrets" })))
     }
 
+    async fn deploy(
+        &self,
+        wish: &Wish,
+        tell: &Tell<'_>,
+        stop: &CancellationToken,
+    ) -> Result<Done, OperationError> {
+        let request = self.request(wish)?;
+        let deployer = deploy::Deployer::of_this_person(self.deploying.clone()).await?;
+        let mut last = Instant::now() - EVERY;
+        let mut before: Option<deploy::DeployProgress> = None;
+        let mut progress = |now: &deploy::DeployProgress| {
+            // Lines and parts are all told; numbers no oftener than anybody reads them.
+            let new = before.as_ref().is_none_or(|old| (old.step, &old.note) != (now.step, &now.note));
+            if new || last.elapsed() >= EVERY {
+                last = Instant::now();
+                tell.part(now);
+            }
+            before = Some(now.clone());
+        };
+        let done = deployer.deploy(&request, &mut progress, stop).await?;
+        let whose = wish.repository.as_deref().unwrap_or(&wish.flock);
+        let image = done.digest.as_deref().unwrap_or(&done.image);
+        Ok(plain(format!("{whose} runs {} from now on; its image is {image}", done.release)))
+    }
+
+    fn request(&self, wish: &Wish) -> Result<deploy::Request, OperationError> {
+        let target = self.target(&wish.flock, wish.repository.as_deref())?;
+        let source = match &wish.source {
+            Source::Folder(path) => deploy::Source::Folder(expanded(path)),
+            Source::Image(name) => deploy::Source::Image(name.clone()),
+        };
+        let (nested, no_cache) = (wish.nested, wish.no_cache);
+        Ok(deploy::Request { nested, no_cache, ..deploy::Request::new(source, target) })
+    }
+
+    fn target(&self, flock: &str, repository: Option<&str>) -> Result<deploy::Target, OperationError> {
+        Ok(match repository {
+            Some(repository) => deploy::Target::Repository(repository.to_owned()),
+            None => deploy::Target::Flock(self.dir(flock)?),
+        })
+    }
+
+    /// For the journal: what is done, to which flock, to what in it, and the command line that does the same.
+    fn described(&self, command: &Command) -> (&'static str, String, Vec<String>, Vec<String>) {
+        let texts = |ids: &[JobId]| ids.iter().map(ToString::to_string).collect::<Vec<_>>();
+        match command {
+            Command::Batch { flock, path, tag } => {
+                let path = expanded(path);
+                let line = equivalent::batch(flock, &path, tag.as_deref());
+                ("batch", flock.clone(), vec![path.display().to_string()], line)
+            }
+            Command::Terminate { flock, ids } => {
+                ("terminate", flock.clone(), texts(ids), equivalent::on_jobs("terminate", flock, ids))
+            }
+            Command::Retry { flock, ids } => {
+                ("retry", flock.clone(), texts(ids), equivalent::on_jobs("retry", flock, ids))
+            }
+            Command::Retrieve { flock, ids, to } => {
+                ("retrieve", flock.clone(), texts(ids), equivalent::retrieve(flock, &expanded(to), ids))
+            }
+            Command::SaveLog { flock, stream, to } => {
+                ("save log", flock.clone(), vec![to.clone()], equivalent::logs(flock, stream))
+            }
+            Command::CreateFlock { name, .. } => {
+                ("local create", name.clone(), Vec::new(), equivalent::create(&create_request(command)))
+            }
+            Command::Deploy(wish) => {
+                // Without its flock there is nothing to deploy to, and no line that would.
+                let line = self.request(wish).map(|request| equivalent::deploy(&request)).unwrap_or_default();
+                let whose = wish.repository.as_ref().unwrap_or(&wish.flock);
+                ("deploy", whose.clone(), vec![wish.source.text().to_owned()], line)
+            }
+            Command::RollBack { flock, repository, release } => {
+                let target = self.target(flock, repository.as_deref());
+                let line = target.map(|target| equivalent::rollback(&target, release)).unwrap_or_default();
+                let whose = repository.as_ref().unwrap_or(flock);
+                ("rollback", whose.clone(), vec![release.clone()], line)
+            }
+            Command::StartFlock { flock } => {
+                ("local start", flock.clone(), Vec::new(), equivalent::local("start", flock))
+            }
+            Command::StopFlock { flock } => {
+                ("local stop", flock.clone(), Vec::new(), equivalent::local("stop", flock))
+            }
+            Command::PushSecrets { flock, path, merge, seen } => {
+                let line =
+                    equivalent::secrets_push(equivalent::Keeper::Flock(flock), &expanded(path), *merge);
+                let names = |sign: char, names: &[String]| {
+                    names.iter().map(|name| format!("{sign}{name}")).collect::<Vec<_>>()
+                };
+                let targets = seen.as_ref().map_or_else(Vec::new, |seen| {
+                    [names('+', &seen.added), names('~', &seen.changed), names('-', &seen.removed)].concat()
+                });
+                ("secrets push", flock.clone(), targets, line)
+            }
+            Command::RemoveFlock { flock } => {
+                ("local rm", flock.clone(), Vec::new(), equivalent::local("rm", flock))
+            }
+        }
+    }
+
     fn dir(&self, flock: &str) -> Result<FlockDir, OperationError> {
         flocks::find(&self.home, flock)
     }
@@ -273,61 +413,16 @@ fn said(verb: &str, done: &[jobs::Done]) -> Result<Done, OperationError> {
     Ok(Done { text: format!("{} {verb}{rest}", count(accepted)), failed, path: None })
 }
 
-/// For the journal: what is done, to which flock, to what in it, and the command line that does the same.
-fn described(command: &Command) -> (&'static str, String, Vec<String>, Vec<String>) {
-    let texts = |ids: &[JobId]| ids.iter().map(ToString::to_string).collect::<Vec<_>>();
-    match command {
-        Command::Batch { flock, path, tag } => {
-            let path = expanded(path);
-            let line = equivalent::batch(flock, &path, tag.as_deref());
-            ("batch", flock.clone(), vec![path.display().to_string()], line)
-        }
-        Command::Terminate { flock, ids } => {
-            ("terminate", flock.clone(), texts(ids), equivalent::on_jobs("terminate", flock, ids))
-        }
-        Command::Retry { flock, ids } => {
-            ("retry", flock.clone(), texts(ids), equivalent::on_jobs("retry", flock, ids))
-        }
-        Command::Retrieve { flock, ids, to } => {
-            ("retrieve", flock.clone(), texts(ids), equivalent::retrieve(flock, &expanded(to), ids))
-        }
-        Command::SaveLog { flock, stream, to } => {
-            ("save log", flock.clone(), vec![to.clone()], equivalent::logs(flock, stream))
-        }
-        Command::CreateFlock { name, .. } => {
-            ("local create", name.clone(), Vec::new(), equivalent::create(&create_request(command)))
-        }
-        Command::StartFlock { flock } => {
-            ("local start", flock.clone(), Vec::new(), equivalent::local("start", flock))
-        }
-        Command::StopFlock { flock } => {
-            ("local stop", flock.clone(), Vec::new(), equivalent::local("stop", flock))
-        }
-        Command::PushSecrets { flock, path, merge, seen } => {
-            let line = equivalent::secrets_push(equivalent::Keeper::Flock(flock), &expanded(path), *merge);
-            let names = |sign: char, names: &[String]| {
-                names.iter().map(|name| format!("{sign}{name}")).collect::<Vec<_>>()
-            };
-            let targets = seen.as_ref().map_or_else(Vec::new, |seen| {
-                [names('+', &seen.added), names('~', &seen.changed), names('-', &seen.removed)].concat()
-            });
-            ("secrets push", flock.clone(), targets, line)
-        }
-        Command::RemoveFlock { flock } => {
-            ("local rm", flock.clone(), Vec::new(), equivalent::local("rm", flock))
-        }
-    }
-}
-
 /// What the operation is asked for by the form for a new flock; the default for any other command.
 fn create_request(command: &Command) -> flocks::Create {
-    let Command::CreateFlock { name, command, quick_deploy, max_jobs } = command else {
+    let Command::CreateFlock { name, command, quick_deploy, image, max_jobs } = command else {
         return flocks::Create::default();
     };
     flocks::Create {
         name: name.clone(),
         command: command.clone(),
         quick_deploy: quick_deploy.as_deref().map(expanded),
+        image: image.clone(),
         max_jobs: *max_jobs,
         ..flocks::Create::default()
     }

@@ -9,6 +9,7 @@ use shepard_cloud::local::{Home, LocalFlock, LocalSecrets};
 use shepard_model::{JobId, JobRow};
 
 use crate::app::Msg;
+use crate::app::deploy::{Fact, ReleaseRow, Source, Weight};
 use crate::app::effect::Request;
 use crate::app::msg::{
     JournalRow, Loaded, Preflight, PreflightJob, SecretsAnswer, SecretsDiff, SecretsReport,
@@ -17,7 +18,8 @@ use crate::app::remote::{Problem, ProblemKind};
 use crate::config::Config;
 use crate::feeds::{self, blocking};
 use crate::operations::journal::Journal;
-use crate::operations::{Class, OperationError, flocks, preflight, secrets};
+use crate::operations::{Class, OperationError, deploy, flocks, outlook, preflight, releases, secrets};
+use crate::ui::time;
 
 /// Entries of the journal that are shown.
 const JOURNAL: usize = 1_000;
@@ -74,6 +76,19 @@ impl Reader {
                 let report = self.secrets(&flock, &path, merge).await.map_err(|error| problem(&error));
                 Loaded::Secrets(SecretsAnswer { flock, path, merge, report })
             }
+            Request::Outlook(source) => {
+                tokio::time::sleep(REST).await;
+                let found = match &source {
+                    Source::Folder(path) => outlook::of_folder(&expanded(path)).await,
+                    Source::Image(name) => outlook::of_image(name.trim()).await,
+                };
+                Loaded::Outlook { source, facts: found.into_iter().map(fact).collect() }
+            }
+            Request::Releases { flock, repository } => {
+                let releases = self.releases(&flock, repository.as_deref()).await;
+                let releases = releases.map_err(|error| problem(&error));
+                Loaded::Releases { flock, repository, releases }
+            }
             Request::Paths { text } => {
                 let typed = text.clone();
                 let candidates = blocking(move || paths(&typed)).await;
@@ -108,6 +123,25 @@ impl Reader {
         Ok(SecretsReport { diff, unknown: plan.unknown, names, skipped: plan.skipped, asked })
     }
 
+    async fn releases(
+        &self,
+        flock: &str,
+        repository: Option<&str>,
+    ) -> Result<Vec<ReleaseRow>, OperationError> {
+        let target = match repository {
+            Some(repository) => deploy::Target::Repository(repository.to_owned()),
+            None => deploy::Target::Flock(flocks::find(&self.home, flock)?),
+        };
+        let found = releases::list(&target, &deploy::Registries::of_this_person().await).await?;
+        let row = |one: releases::Release| ReleaseRow {
+            name: one.name,
+            at_ms: one.at_ms,
+            image: one.image,
+            current: one.current,
+        };
+        Ok(found.into_iter().map(row).collect())
+    }
+
     async fn row(&self, flock: &str, id: &JobId) -> Result<Option<JobRow>, CloudError> {
         let dir = self.home.flock(flock)?;
         let open = blocking(move || LocalFlock::open(&dir)).await?;
@@ -130,6 +164,30 @@ pub(super) fn problem(error: &OperationError) -> Problem {
         (_, Class::Environment) => ProblemKind::Other,
     };
     Problem::new(kind, error.to_string())
+}
+
+/// A finding as the screens know it.
+fn fact(found: outlook::Finding) -> Fact {
+    let said = match found.said {
+        outlook::Said::Words(said) => said,
+        outlook::Said::Sends(sends) => {
+            let more = if sends.complete { "" } else { "more than " };
+            let files = if sends.files == 1 { "file" } else { "files" };
+            let said = format!("{more}{} {files}, {}", time::count(sends.files), time::size(sends.bytes));
+            match found.weight {
+                outlook::Weight::Odd => {
+                    format!("{said}; a .dockerignore keeps back what no step of the build needs")
+                }
+                _ => said,
+            }
+        }
+    };
+    let weight = match found.weight {
+        outlook::Weight::Good => Weight::Good,
+        outlook::Weight::Odd => Weight::Odd,
+        outlook::Weight::Wrong => Weight::Wrong,
+    };
+    Fact { weight, about: found.about.to_owned(), said }
 }
 
 fn report(plan: preflight::Plan) -> Preflight {

@@ -11,6 +11,10 @@ use super::Store;
 pub const NUMBER: char = '#';
 /// Letters of a word from which on a word of hex digits with a number in it is taken for an id.
 const ID: usize = 6;
+/// Letters of a word from which on any word with a number in it is: engines name layers and files so.
+const NAME: usize = 20;
+/// Hex digits between the dashes of an id as the original writes it.
+const DASHED: [usize; 5] = [8, 4, 4, 4, 12];
 
 /// Faults that look alike.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +39,7 @@ impl Group {
             for c in self.pattern.chars() {
                 match c {
                     // A reason may hold the very sign itself.
-                    NUMBER => pattern.push_str("[0-9a-fA-F#]+"),
+                    NUMBER => pattern.push_str("[0-9a-zA-Z#-]+"),
                     // A blank would end the term, a quote begin a quoted one, and a slash end the expression.
                     c if c.is_whitespace() => pattern.push_str("\\s"),
                     '"' | '/' | '\'' => pattern.push('.'),
@@ -73,12 +77,10 @@ fn pattern(reason: &str) -> String {
     let mut pattern = String::with_capacity(reason.len());
     let mut rest = reason;
     while let Some(c) = rest.chars().next() {
-        let word: usize = rest.chars().take_while(|c| c.is_ascii_hexdigit()).count();
         let is_word_start = !pattern.ends_with(|c: char| c.is_ascii_alphanumeric());
-        let ends_word = !rest[word..].starts_with(|c: char| c.is_ascii_alphanumeric());
-        let has_digit = rest[..word].contains(|c: char| c.is_ascii_digit());
+        let id = if is_word_start { id(rest) } else { 0 };
         let digits = rest.chars().take_while(char::is_ascii_digit).count();
-        let taken = if is_word_start && ends_word && word >= ID && has_digit { word } else { digits };
+        let taken = if id > 0 { id } else { digits };
         if taken > 0 {
             pattern.push(NUMBER);
             rest = &rest[taken..];
@@ -88,6 +90,30 @@ fn pattern(reason: &str) -> String {
         }
     }
     pattern
+}
+
+/// Letters of the id that a text begins with; 0 where it begins with none.
+fn id(text: &str) -> usize {
+    let word = text.bytes().take_while(u8::is_ascii_alphanumeric).count();
+    let hex = text.bytes().take_while(u8::is_ascii_hexdigit).count();
+    let mut dashed = 0;
+    for (at, wanted) in DASHED.into_iter().enumerate() {
+        let from = dashed + usize::from(at > 0);
+        let part = text.get(from..).unwrap_or_default();
+        let digits = part.bytes().take_while(u8::is_ascii_alphanumeric).take(wanted + 1).count();
+        let is_part = digits == wanted && part.bytes().take(wanted).all(|b| b.is_ascii_hexdigit());
+        if !is_part || (at > 0 && !text[dashed..].starts_with('-')) {
+            dashed = 0;
+            break;
+        }
+        dashed = from + wanted;
+    }
+    let has_digit = text[..word].bytes().any(|b| b.is_ascii_digit());
+    match () {
+        () if dashed > 0 => dashed,
+        () if has_digit && (word >= NAME || (hex == word && word >= ID)) => word,
+        () => 0,
+    }
 }
 
 #[cfg(test)]
@@ -140,6 +166,34 @@ mod tests {
                 (1, "exit code #: no space left".to_owned()),
             ]
         );
+    }
+
+    #[test]
+    fn what_engines_say_of_many_containers_is_one_group_each() {
+        let hex = |seed: u64| format!("{seed:x}").repeat(4);
+        let said = |seed: u64| {
+            let (id, word) = (hex(seed), format!("{:x}", seed >> 32));
+            [
+                format!(
+                    "cannot pull the image r.example/a@sha256:{id}: pull access denied for r.example/a; ask"
+                ),
+                format!("cannot start the container {id}: exec: \"sh\": executable file not found in $PATH"),
+                format!(
+                    "cannot load the image /payload.tar: write /overlay2/l/6Y5IM2XC7TSNIJZZF{}: no space left",
+                    seed
+                ),
+                format!("the container used more than {} MiB", seed % 4_096),
+                format!("no such job: {}-{}-4a5b-8c6d-{}", &id[..8], &word[..4], &id[..12]),
+            ]
+        };
+        let reasons: Vec<String> = [0x9a8b_7c6d_5e4f_3a2b, 0x1122_aabb_33cc_44dd, 0xdead_beef_0bad_cafe]
+            .into_iter()
+            .flat_map(said)
+            .collect();
+        let reasons: Vec<&str> = reasons.iter().map(String::as_str).collect();
+        let groups = groups(&store(&reasons));
+        let counts: Vec<u64> = groups.iter().map(|group| group.count).collect();
+        assert_eq!(counts, [3, 3, 3, 3, 3], "{groups:#?}");
     }
 
     proptest! {

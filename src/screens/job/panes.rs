@@ -99,7 +99,12 @@ impl Pane {
                 .variables
                 .get(at)
                 .map(|(name, value)| variable(name, value, names(row), whole, width, look)),
-            Self::Attempts => row.attempts.get(at).map(|one| attempt(one, whole, now_ms, width, look)),
+            Self::Attempts => {
+                let one = row.attempts.get(at);
+                // What the job went on after, or goes on after, did not fail it.
+                let went_on = at + 1 < row.attempts.len() || row.outcome.is_none();
+                one.map(|one| attempt(one, went_on, whole, now_ms, width, look))
+            }
             Self::Outputs => {
                 row.results.get(at).map(|result| output(&result.to_string(), whole, width, look))
             }
@@ -331,13 +336,15 @@ fn variable(name: &str, value: &Value, names: usize, whole: bool, width: usize, 
     out
 }
 
-fn attempt(one: &Attempt, whole: bool, now_ms: i64, width: usize, look: &Look) -> Vec<Line> {
+fn attempt(one: &Attempt, went_on: bool, whole: bool, now_ms: i64, width: usize, look: &Look) -> Vec<Line> {
     let took = time::duration(one.ended_ms.unwrap_or(now_ms) - one.started_ms);
     let worker = if one.worker.is_empty() { "(none began it)" } else { &one.worker };
     let (role, exit) = match (one.ended_ms, one.exit_code) {
         (None, _) => (Role::Running, "-".to_owned()),
         (Some(_), Some(0)) => (Role::Succeeded, "0".to_owned()),
         (Some(_), Some(code)) => (Role::Failed, code.to_string()),
+        // Interrupted, lost, or not to be run there and then: another attempt was, or is, to follow.
+        (Some(_), None) if went_on => (Role::Warn, "-".to_owned()),
         (Some(_), None) => (Role::Failed, "-".to_owned()),
     };
     let reason = match (&one.reason, one.ended_ms) {

@@ -256,6 +256,8 @@ impl Behaviour for Jobs {
             Action::Unmark => self.view.clear_marks(),
             Action::JobsBatch => ctx.go(Place::Batch { flock }),
             Action::JobsSecrets => ctx.go(Place::Secrets { flock }),
+            Action::JobsDeploy => ctx.go(Place::Deploy { flock }),
+            Action::JobsReleases => ctx.go(Place::Releases { flock }),
             Action::Why => ctx.go(Place::Reasons { flock }),
             Action::JobsStart => start_or_stop(ctx, &flock),
             Action::JobsTerminate => self.terminate(ctx),

@@ -1,6 +1,8 @@
 //! Key scripts for the form that creates a flock: what it checks, what it sends, where it goes, and how it looks.
 
+use crate::app::deploy::{Fact, Source, Weight};
 use crate::app::effect::{Command, Request};
+use crate::app::msg::{Loaded, Msg};
 use crate::app::nav::Place;
 use crate::screens::drive::Drive;
 
@@ -9,10 +11,21 @@ fn form() -> Drive {
 }
 
 fn create(name: &str, command: Option<&str>, folder: Option<&str>, max_jobs: Option<u32>) -> Command {
+    contained(name, command, folder, None, max_jobs)
+}
+
+fn contained(
+    name: &str,
+    command: Option<&str>,
+    folder: Option<&str>,
+    image: Option<&str>,
+    max_jobs: Option<u32>,
+) -> Command {
     Command::CreateFlock {
         name: name.to_owned(),
         command: command.map(str::to_owned),
         quick_deploy: folder.map(str::to_owned),
+        image: image.map(str::to_owned),
         max_jobs,
     }
 }
@@ -24,7 +37,7 @@ fn begun(drive: &Drive) -> Vec<Command> {
 /// A form that asks for a command, all of it typed.
 fn with_command() -> Drive {
     let mut drive = form();
-    drive.press("night<tab> <tab>python3 '/x y/job.py'<tab>4");
+    drive.press("night<tab> <tab>python3 '/x y/job.py'<tab><tab>4");
     drive
 }
 
@@ -126,6 +139,68 @@ fn both_choices_keep_what_was_typed_into_them() {
     assert_eq!(begun(&drive), [create("night", None, Some("/home/ann/code/run.sh"), None)]);
 }
 
+/// What an engine says of an image that it has.
+fn facts() -> Vec<Fact> {
+    let fact = |about: &str, said: &str| Fact {
+        weight: Weight::Good,
+        about: about.to_owned(),
+        said: said.to_owned(),
+    };
+    vec![
+        fact("image", "sha256:0a1b2c3d4e5f, linux/amd64"),
+        fact("engine", "Docker 20.10.24, linux/amd64, at unix:///var/run/docker.sock"),
+    ]
+}
+
+fn outlook(drive: &mut Drive, image: &str, facts: Vec<Fact>) {
+    drive.say(Msg::Loaded(Loaded::Outlook { source: Source::Image(image.to_owned()), facts }));
+}
+
+#[test]
+fn an_image_is_looked_for_as_it_is_typed_and_may_have_a_program_of_its_own() {
+    let mut drive = form();
+    drive.press("night<tab> <tab><enter>");
+    assert!(drive.picture(80, 24).contains("type the command"), "without an image there has to be one");
+    drive.loads();
+    drive.press("<tab>busybox:1");
+    assert_eq!(drive.loads().last(), Some(&Request::Outlook(Source::Image("busybox:1".to_owned()))));
+    let picture = drive.picture(80, 24);
+    assert!(
+        !picture.contains("type the command") && picture.contains("the image's own program in a container")
+    );
+    outlook(&mut drive, "busybox:", facts());
+    assert!(!drive.picture(80, 24).contains("0a1b2c3d4e5f"), "an answer about an earlier name is none");
+    outlook(&mut drive, "busybox:1", facts());
+    assert!(drive.picture(80, 24).contains("0a1b2c3d4e5f"));
+    drive.press("<enter>");
+    assert_eq!(begun(&drive), [contained("night", None, None, Some("busybox:1"), None)]);
+
+    let mut drive = form();
+    drive.press("night<tab> <tab>make all<tab>busybox:1<enter>");
+    assert_eq!(begun(&drive), [contained("night", Some("make all"), None, Some("busybox:1"), None)]);
+}
+
+#[test]
+fn what_is_no_name_of_an_image_is_said_and_nobody_is_asked() {
+    for (typed, said) in [
+        ("a b", "' ' cannot be in the name of an image"),
+        ("--privileged", "begins with a letter or a digit"),
+        ("r.example/x;id", "';' cannot be in"),
+    ] {
+        let mut drive = form();
+        drive.press("night<tab> <tab>true<tab>");
+        drive.loads();
+        drive.press(typed);
+        assert!(drive.picture(80, 24).contains(said), "{typed}: {}", drive.picture(80, 24));
+        let whole = Request::Outlook(Source::Image(typed.to_owned()));
+        assert!(!drive.loads().contains(&whole), "{typed}");
+        drive.press("<enter>");
+        assert_eq!(begun(&drive), [], "{typed}");
+        drive.press("<ctrl-u><enter>");
+        assert_eq!(begun(&drive), [create("night", Some("true"), None, None)], "{typed}");
+    }
+}
+
 #[test]
 fn a_letter_on_the_choice_does_not_leave_the_form() {
     let mut drive = form();
@@ -150,6 +225,9 @@ fn pictures() {
         drive.press("2<tab><tab>");
         drive.paths("/home/ann/", &["/home/ann/code/", "/home/ann/runs/"]);
         picture(&mut drive, "completing");
+        drive.press("<tab>busybox:1");
+        outlook(&mut drive, "busybox:1", facts());
+        picture(&mut drive, "image");
         let mut drive = with_command();
         drive.press("<up>");
         picture(&mut drive, "command");
