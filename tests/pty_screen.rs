@@ -60,7 +60,7 @@ fn look_around(term: &mut Term) {
     term.press("<esc>").see("1 Overview");
     term.press("<esc>").see("esc shows all");
     term.press("<esc>").see("fine");
-    term.press("q").see("payload/run.sh");
+    term.press("q").see("process");
     term.press("q").see("Quit Shepard?");
     term.press("y").restored();
     assert_eq!(term.ended(), 0);
@@ -102,7 +102,12 @@ fn a_read_only_session_changes_nothing_and_offers_nothing_that_would() {
     term.press("x").see("Open the command bar").gone("Remove the flock");
     term.press("<esc>").gone("Open the command bar");
     // Keys that change something do nothing; what follows them is the first thing to be seen.
-    term.press("Xbaz<enter>").see("succeeded").gone("R retry").gone("X terminate").gone("b batch");
+    term.press("Xbaz<enter>")
+        .see("succeeded")
+        .gone("R retry")
+        .gone("X terminate")
+        .gone("b batch")
+        .gone("D deploy");
     term.press("XRb?").see("Only what failed or was rejected").gone("Stop the job").gone("Run the job");
     term.press("<esc>").gone("Everywhere");
     term.press(":terminate<enter>").see("read-only");
@@ -112,6 +117,30 @@ fn a_read_only_session_changes_nothing_and_offers_nothing_that_would() {
     assert_eq!(term.ended(), 0);
     let journal = world.ok(&["journal", "--output", "json"]);
     assert!(!journal.contains("terminate") && !journal.contains("local rm"), "{journal}");
+}
+
+#[test]
+fn a_deploy_without_an_engine_says_so_before_anything_is_built() {
+    let world = World::with_flock("meadow", "true");
+    let folder = world.work().join("tools");
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join("Dockerfile"), "FROM scratch").unwrap();
+    fs::write(folder.join("data"), vec![0; 12_000]).unwrap();
+    let nowhere = [("DOCKER_HOST", "unix:///nowhere/docker.sock")];
+    let mut term = world.console_with(&[], &nowhere, (80, 24));
+    term.see("meadow");
+    term.press("D").see("Deploy to meadow");
+    term.press("too").see("tab completes: tools/");
+    term.press("<tab>").see("2 files, 12 kB").see("/nowhere/docker.sock").see("DOCKER_HOST");
+    term.press("<enter>").see("Enter looks again");
+    fs::write(folder.join("Dockerfile.txt"), "FROM scratch").unwrap();
+    term.press("<enter>").see("both a Dockerfile and a");
+    term.press("<esc>").gone("Deploy to meadow");
+    term.press("v").see("Nothing was deployed yet");
+    term.press(":q!<enter>").restored();
+    assert_eq!(term.ended(), 0);
+    let journal = world.ok(&["journal", "--output", "json"]);
+    assert!(!journal.contains("\"deploy\""), "{journal}");
 }
 
 #[test]

@@ -85,7 +85,9 @@ impl Flocks {
         let flock = &open.flock;
         let counts = flock.counts().await?;
         let depth = flock.ports().queue.depth().await?;
-        let settings = flock.settings();
+        // Read anew each time: a deploy changes what a flock runs while it is open here.
+        let at = dir.clone();
+        let settings = super::blocking(move || at.settings()).await?;
         Ok(FlockRow {
             name: dir.name().to_owned(),
             running,
@@ -94,9 +96,9 @@ impl Flocks {
             waiting: depth.waiting + depth.in_flight,
             dead: depth.dead,
             max_jobs: settings.max_jobs,
-            payload: payload(settings),
-            image: settings.image.clone(),
-            isolation: settings.isolation.clone(),
+            payload: payload(&settings),
+            image: settings.image,
+            isolation: settings.isolation,
             places: places(dir),
             unseen,
             problem: None,

@@ -23,19 +23,21 @@ impl Shown {
     }
 }
 
-/// The facts as lines, every sentence from the same column on.
-pub(super) fn shown(facts: &[Fact], look: &Look) -> Vec<Shown> {
+/// The facts as lines, every sentence from the same column on. What is wrong with `half` is no mistake yet: a person is
+/// still typing it.
+pub(super) fn shown(facts: &[Fact], half: Option<&str>, look: &Look) -> Vec<Shown> {
     let about = |fact: &Fact| text::clean(&fact.about).into_owned();
     let widest = facts.iter().map(|fact| text::width(&about(fact))).max().unwrap_or(0);
     let one = |fact: &Fact| {
         let (sign, role) = match fact.weight {
             Weight::Good => (look.glyphs.succeeded, Role::Text),
             Weight::Odd => (look.glyphs.warning, Role::Warn),
+            Weight::Wrong if half == Some(fact.about.as_str()) => (" ", Role::Muted),
             Weight::Wrong => (look.glyphs.failed, Role::Error),
         };
         let about = about(fact);
         let gap = " ".repeat(widest - text::width(&about) + 1);
-        let word = if fact.weight == Weight::Wrong { "error: " } else { "" };
+        let word = if role == Role::Error { "error: " } else { "" };
         Shown {
             head: format!("{sign} {about}{gap}"),
             text: format!("{word}{}", text::clean(&fact.said)),

@@ -249,7 +249,7 @@ impl NewFlock {
         said.extend(ABOUT.iter().map(|line| Shown::plain(Role::Muted, line)));
         if let Some(found) = &self.found {
             said.push(Shown::plain(Role::Text, ""));
-            said.extend(facts::shown(found, look));
+            said.extend(facts::shown(found, None, look));
         }
         said
     }

@@ -67,7 +67,9 @@ impl Deploy {
                 }
             };
         };
-        let mut lines = facts::shown(found, look);
+        // Half a path is no mistake as long as something that is there begins with it.
+        let half = !self.insisted && self.is_folder() && !self.paths.leads_nowhere();
+        let mut lines = facts::shown(found, half.then_some("folder"), look);
         lines.push(Shown::plain(Role::Text, ""));
         lines.push(if facts::is_good(found) {
             Shown::plain(Role::Muted, &self.then(data))

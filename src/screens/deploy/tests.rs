@@ -166,12 +166,16 @@ fn what_went_wrong_is_said_with_the_last_lines_and_can_be_tried_again() {
 fn what_cannot_be_deployed_is_said_and_looked_at_again() {
     let mut drive = with_tools();
     outlook(&mut drive, &folder(TOOLS), bad());
+    let picture = drive.picture(80, 24);
+    assert!(!picture.contains("error: cannot build"), "half a path is no mistake: {picture}");
+    assert!(picture.contains("error: cannot reach the Docker engine"), "no engine is one: {picture}");
     drive.loads();
     drive.press("<enter>");
     assert_eq!(deployed(&drive), []);
     assert_eq!(drive.loads(), [Request::Outlook(folder(TOOLS))]);
     outlook(&mut drive, &folder(TOOLS), bad());
     assert_eq!((deployed(&drive), drive.loads()), (vec![], vec![]), "and not for ever");
+    assert!(drive.picture(80, 24).contains("error: cannot build"), "who insists is told");
     drive.press("<enter>");
     outlook(&mut drive, &folder(TOOLS), good());
     assert_eq!(deployed(&drive).len(), 1, "it was mended meanwhile");
