@@ -18,6 +18,7 @@ use crate::app::overlay::{Ask, Dialog, Prompt, Then};
 use crate::app::remote::Remote;
 use crate::app::store::{Move, Window};
 use crate::ui::table::{Cell, Column, RowCells, Table};
+use crate::ui::text_view::{Line, TextView};
 use crate::ui::toast::{Weight, banner};
 use crate::ui::{Look, Role, layout, text, time};
 
@@ -171,22 +172,17 @@ impl Behaviour for Releases {
         let buf = frame.buffer_mut();
         let mut area = area;
         if let Some(problem) = &self.known.problem {
-            let line = Rect { height: 1, ..area };
-            banner(look, Weight::Error, &text::clean(&problem.text), "r retry", line, buf);
-            area = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
+            let said = text::clean(&problem.text);
             if self.known.value.is_none() {
-                let said = text::clean(&problem.text).into_owned();
-                let room = Rect { x: area.x + 1, y: area.y + 1, width: area.width.saturating_sub(2), ..area };
-                let room = Rect { height: area.height.saturating_sub(1), ..room };
-                let line = crate::ui::text_view::Line::of(Role::Error, &said);
-                crate::ui::text_view::TextView { wrap: true, ..Default::default() }.render(
-                    look,
-                    &[line],
-                    room,
-                    buf,
-                );
+                // There is room for all of it where there is nothing else.
+                let room = Rect { x: area.x + 1, width: area.width.saturating_sub(2), ..area };
+                let said = format!("error: {said}");
+                let lines = [Line::of(Role::Error, &said), Line::of(Role::Muted, "r reads them again.")];
+                TextView { wrap: true, ..TextView::default() }.render(look, &lines, room, buf);
                 return;
             }
+            banner(look, Weight::Error, &said, "r retry", Rect { height: 1, ..area }, buf);
+            area = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
         }
         if self.known.is_loading() {
             let reading =

@@ -256,7 +256,8 @@ fn timeline(lines: &mut Vec<Line>, row: &JobRow, now_ms: i64, width: usize, look
         lines.push(line);
         for more in rest {
             let mut line = vec![(Role::Text, " ".repeat(DETAIL + stage))];
-            line.extend(more);
+            // A sentence that is broken after a word goes on with the next word.
+            line.extend(more.into_iter().map(|(role, said)| (role, said.trim_start().to_owned())));
             lines.push(line);
         }
     }

@@ -39,6 +39,47 @@ fn twice() -> JobRow {
     then(&row, &failed)
 }
 
+/// A job whose first attempt was interrupted, whose second could not be run there, and whose third runs in a container.
+fn given_back() -> JobRow {
+    let back = |attempt, interrupted, reason: &str, at_ms| Transition::GivenBack {
+        fence: crate::screens::testing::fence(attempt),
+        interrupted,
+        reason: reason.to_owned(),
+        at_ms,
+    };
+    let spot = back(1, true, "Spot takes the host back at 14:04:00Z", NOW - 240_000);
+    let row = then(&running("samples/a.zip"), &spot);
+    let row = claimed(&row, 2, NOW - 200_000);
+    let full = "cannot load the image /payload.tar: no space left on device; free space on the engine's disk";
+    let row = then(&row, &back(2, false, full, NOW - 190_000));
+    let row = claimed(&row, 3, NOW - 100_000);
+    let payload = Transition::Reached {
+        fence: crate::screens::testing::fence(3),
+        stage: shepard_model::Stage::Payload,
+        status: None,
+        detail: Some("in a container of the image sha256:0a1b2c3d4e5f, in the host's network".to_owned()),
+        at_ms: NOW - 90_000,
+    };
+    then(&row, &payload)
+}
+
+#[test]
+fn an_interrupted_attempt_reads_as_interrupted_and_not_as_failed() {
+    let console = at(&given_back()).sized(120, 40);
+    let overview = console.body();
+    for said in ["interrupted", "Spot takes the host back", "postponed", "in a container of the image"] {
+        assert!(overview.contains(said), "{said}: {overview}");
+    }
+    insta::assert_snapshot!("given_back_overview_120", overview);
+    insta::assert_snapshot!("given_back_overview_80", at(&given_back()).body());
+    let console = console.press("3");
+    let attempts = console.body();
+    assert!(attempts.contains("interrupted: Spot takes the host back"), "{attempts}");
+    assert_ne!(console.style_of("interrupted:"), at(&twice()).sized(120, 40).press("3").style_of("137"));
+    insta::assert_snapshot!("given_back_attempts_120", attempts);
+    insta::assert_snapshot!("given_back_attempts_80", at(&given_back()).press("3j").body());
+}
+
 #[test]
 fn what_is_given_back_is_called_by_its_cause() {
     let back = |interrupted| Transition::GivenBack {
