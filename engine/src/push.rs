@@ -122,11 +122,8 @@ mod tests {
     use super::*;
 
     fn said(status: &str, bytes: Option<(i64, i64)>) -> PushImageInfo {
-        let progress_detail = bytes.map(|(current, total)| ProgressDetail {
-            current: Some(current),
-            total: Some(total),
-            ..ProgressDetail::default()
-        });
+        let progress_detail =
+            bytes.map(|(current, total)| ProgressDetail { current: Some(current), total: Some(total) });
         PushImageInfo { status: Some(status.to_owned()), progress_detail, ..PushImageInfo::default() }
     }
 

@@ -15,8 +15,11 @@ fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
     dir
 }
 
-/// Paths, kinds, modes and contents of the archive.
-fn sent(folder: &Path) -> io::Result<BTreeMap<Vec<u8>, (tar::EntryType, u32, Vec<u8>)>> {
+/// Kind, mode and content of an entry.
+type Entry = (tar::EntryType, u32, Vec<u8>);
+
+/// The entries of the archive by their paths.
+fn sent(folder: &Path) -> io::Result<BTreeMap<Vec<u8>, Entry>> {
     let mut bytes = Vec::new();
     Context::of(folder).unwrap().write(&mut bytes)?;
     let mut found = BTreeMap::new();
