@@ -197,8 +197,11 @@ impl DockerPayload {
         let engine = self.engine().await?;
         let of_engine = |error: EngineError| trouble::of(&error, During::Engine);
         let image = Box::pin(self.fetch(&engine, spec, lines)).await?;
-        let host = engine.host().await.map_err(of_engine)?;
-        spec::check_platform(&image, &host, &self.image.short())?;
+        // Asking an engine takes it longer than making a container: only where the answer is not plain.
+        if engine.socket().is_none() || !spec::is_of_this_machine(&image) {
+            let host = engine.host().await.map_err(of_engine)?;
+            spec::check_platform(&image, &host, &self.image.short())?;
+        }
         let user = self.user(&engine).await?;
         let cpus = match self.options.isolation.cpu_milli {
             Some(_) => Some(engine.powers().await.map_err(of_engine)?.cpus),

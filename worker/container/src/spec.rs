@@ -181,6 +181,16 @@ pub(crate) fn name(id: &str) -> String {
     if id.len() == 1 { format!("{id}_") } else { id.to_owned() }
 }
 
+/// Whether the image is for processors like this program's own, which are those of an engine on this machine.
+pub(crate) fn is_of_this_machine(image: &ImageInfo) -> bool {
+    let own = match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    };
+    image.os == "linux" && image.architecture == own
+}
+
 /// Checks that the image's programs can run at the host: the engine would start them and they would die of it.
 ///
 /// # Errors
