@@ -21,6 +21,9 @@ fn engine(listener: UnixListener, answer: &'static [u8]) {
                 let _ = stream.write_all(pong);
             } else {
                 let _ = stream.write_all(answer);
+                let _ = stream.shutdown(std::net::Shutdown::Write);
+                // What was said is read before the pipe breaks: which of the two comes first is not the test.
+                std::thread::sleep(std::time::Duration::from_millis(500));
             }
         }
     });
