@@ -49,7 +49,9 @@ pub fn with_engine_and_root(tests: Vec<Test>) -> ExitCode {
     run("needs_engine_and_root", is_root() && engine_answers(), tests)
 }
 
-fn is_root() -> bool {
+/// Whether this process is root.
+#[must_use]
+pub fn is_root() -> bool {
     std::fs::read_to_string("/proc/self/status")
         .is_ok_and(|status| status.lines().any(|line| line.starts_with("Uid:\t0\t0")))
 }

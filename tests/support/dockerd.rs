@@ -56,9 +56,17 @@ impl Dockerd {
 
     /// Starts it again; false where it does not come up.
     pub fn up(&mut self) -> bool {
-        // No bridge and no rules of a firewall: another engine of this machine has those.
-        let spawned = Command::new("dockerd")
-            .args(["--bridge=none", "--iptables=false", "--ip6tables=false", "--config-file"])
+        // No bridge and no rules of a firewall: another engine of this machine has those. In a network of its own, because
+        // an engine without a bridge removes the one that the other has.
+        let spawned = Command::new("unshare")
+            .args([
+                "--net",
+                "dockerd",
+                "--bridge=none",
+                "--iptables=false",
+                "--ip6tables=false",
+                "--config-file",
+            ])
             .arg(self.dir.join("daemon.json"))
             .arg("--data-root")
             .arg(self.dir.join("data"))

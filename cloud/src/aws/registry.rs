@@ -3,7 +3,9 @@
 //! Tags are asked of ECR's own API and not of the registry: the registry pages through them by tokens that are no tags.
 //! Everything else of a registry is as of any other.
 
+use aws_config::imds::credentials::ImdsCredentialsProvider;
 use aws_config::{Region, SdkConfig};
+use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_ecr::Client;
 use aws_sdk_ecr::config::Builder;
 use aws_sdk_ecr::types::{ListImagesFilter, TagStatus};
@@ -62,6 +64,13 @@ impl Ecr {
     /// With the SDK's own settings. Asks nothing of AWS.
     pub async fn connect(profile: &Profile) -> Self {
         Self { config: load(profile).await }
+    }
+
+    /// With the role of the instance that this program runs on, whatever other credentials there are.
+    pub async fn as_instance(profile: &Profile) -> Self {
+        let role = ImdsCredentialsProvider::builder().build();
+        let config = load(profile).await.into_builder();
+        Self { config: config.credentials_provider(SharedCredentialsProvider::new(role)).build() }
     }
 
     fn client(&self, region: Option<&str>) -> Client {

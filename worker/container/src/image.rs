@@ -5,6 +5,7 @@
 //! | [`settings`] | what the environment says |
 //! | [`which`] | the payload that this image holds or names |
 //! | [`own`] | the container that this worker is in |
+//! | [`logins`] | logins at ECR by the worker's roles |
 //! | [`logs`], [`kept`] | the job's log on standard output, and the bounded copy of it |
 //! | [`instead`] | what stands for a payload that cannot be run, and for secrets that there are not |
 //!
@@ -13,6 +14,7 @@
 
 mod instead;
 mod kept;
+mod logins;
 mod logs;
 mod own;
 mod settings;
@@ -30,6 +32,7 @@ use shepard_model::names::container::MEMORY_DIR;
 use shepard_worker::{Interruption, JobError, Payload, Place, Stop, work};
 
 use self::instead::{NoPayload, NoSecrets};
+use self::logins::RoleLogins;
 use self::logs::OutputLogs;
 use self::own::Own;
 use self::settings::Settings;
@@ -129,7 +132,8 @@ fn docker(
         environment: settings.passed.clone(),
         ..Options::default()
     };
-    Ok(DockerPayload::new(Arc::clone(clock), image, options))
+    let logins = Arc::new(RoleLogins::new(settings.flock.profile.clone()));
+    Ok(DockerPayload::new(Arc::clone(clock), image, options).with_logins(logins))
 }
 
 /// Looks for what dead workers left, and for the notice that this host is taken back, as long as it is polled.
