@@ -129,6 +129,17 @@ impl Drop for Dockerd {
         self.down("TERM");
         kill(self.keeper.id(), "TERM");
         let _ = self.keeper.wait();
+        // An engine that was killed may have been starting a container that it has no record of: its shim is nobody's.
+        let mark = self.dir.as_os_str().as_encoded_bytes();
+        for process in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
+            let pid = process.file_name().to_str().and_then(|name| name.parse::<u32>().ok());
+            let line = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
+            if let Some(pid) = pid
+                && line.windows(mark.len()).any(|window| window == mark)
+            {
+                kill(pid, "KILL");
+            }
+        }
         // What it mounted and did not take away keeps its folder from being removed.
         for mount in mounts_under(&self.dir).iter().rev() {
             let _ = Command::new("umount").arg("-l").arg(mount).status();

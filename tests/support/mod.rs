@@ -290,6 +290,11 @@ impl Drop for Flock {
                 kill(pid as u32, "KILL");
             }
         }
+        // And what they kept in memory.
+        let folder = self.dir.path().canonicalize().unwrap_or_else(|_| self.dir.path().to_owned());
+        if let Some(memory) = shepard_worker::secrets::memory_of(&folder, None) {
+            let _ = std::fs::remove_dir_all(memory);
+        }
     }
 }
 
