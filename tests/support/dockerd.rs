@@ -15,12 +15,43 @@ pub struct Dockerd {
     dir: PathBuf,
     keeper: Child,
     child: Option<Child>,
+    bridge: Bridge,
+}
+
+/// A bridge of this engine alone. One without a bridge removes `docker0`, whose engine cannot start containers any more.
+struct Bridge(String);
+
+impl Bridge {
+    fn new() -> Option<Self> {
+        let id = std::process::id();
+        let bridge = Self(format!("shept{}", id % 100_000));
+        let address = format!("10.214.{}.1/24", id % 250);
+        let made = ip(&["link", "add", &bridge.0, "type", "bridge"])
+            && ip(&["address", "add", &address, "dev", &bridge.0])
+            && ip(&["link", "set", &bridge.0, "up"]);
+        made.then_some(bridge)
+    }
+}
+
+impl Drop for Bridge {
+    fn drop(&mut self) {
+        ip(&["link", "delete", &self.0]);
+    }
+}
+
+fn ip(arguments: &[&str]) -> bool {
+    // Debian puts it where not every PATH leads.
+    ["ip", "/usr/sbin/ip"].into_iter().any(|program| {
+        let ran = Command::new(program).args(arguments).stderr(Stdio::null()).status();
+        ran.is_ok_and(|status| status.success())
+    })
 }
 
 impl Dockerd {
     /// Starts one with everything it has in `dir`. None where the machine has no such program, or it does not come up
     /// here: an engine needs more of a machine than being root.
     pub fn start(dir: &Path) -> Option<Self> {
+        let bridge = Bridge::new()?;
         std::fs::write(dir.join("daemon.json"), "{}").unwrap();
         let config = "version = 2\ndisabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n";
         std::fs::write(dir.join("containerd.toml"), config).unwrap();
@@ -38,7 +69,7 @@ impl Dockerd {
             .stderr(Self::log(dir))
             .spawn()
             .ok()?;
-        let mut engine = Self { dir: dir.to_owned(), keeper, child: None };
+        let mut engine = Self { dir: dir.to_owned(), keeper, child: None, bridge };
         engine.up().then_some(engine)
     }
 
@@ -56,17 +87,10 @@ impl Dockerd {
 
     /// Starts it again; false where it does not come up.
     pub fn up(&mut self) -> bool {
-        // No bridge and no rules of a firewall: another engine of this machine has those. In a network of its own, because
-        // an engine without a bridge removes the one that the other has.
-        let spawned = Command::new("unshare")
-            .args([
-                "--net",
-                "dockerd",
-                "--bridge=none",
-                "--iptables=false",
-                "--ip6tables=false",
-                "--config-file",
-            ])
+        // A bridge of its own and no rules of a firewall: another engine of this machine has those.
+        let spawned = Command::new("dockerd")
+            .args(["--bridge", &self.bridge.0])
+            .args(["--iptables=false", "--ip6tables=false", "--ip-masq=false", "--config-file"])
             .arg(self.dir.join("daemon.json"))
             .arg("--data-root")
             .arg(self.dir.join("data"))
