@@ -37,7 +37,7 @@ pub struct Deploy {
     /// Value of an ARG of the Dockerfile; may be repeated. The image's history shows it: no place for a secret
     #[arg(long = "build-arg", value_name = "NAME=VALUE", value_parser = build_arg)]
     pub build_args: Vec<(String, String)>,
-    /// Worker program of the flock's image [default: SHEPARD_WORKER, or shepard-worker-<arch> beside this program]
+    /// Worker program of the flock's image [default: SHEPARD_WORKER, or shepard-worker-ARCH beside this program]
     #[arg(long, value_name = "FILE", conflicts_with = "flock")]
     pub worker: Option<PathBuf>,
 }
