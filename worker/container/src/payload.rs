@@ -25,6 +25,8 @@ use crate::trouble::{self, During};
 const ENGINE_BACK_MS: u64 = 30_000;
 /// How often it is looked for meanwhile, in milliseconds.
 const LOOK_MS: u64 = 500;
+/// How often a container's name is found taken before the job waits for another attempt.
+const NAME_LOOKS: u32 = 60;
 /// Exit code of a payload that was stopped before it began: as if SIGTERM had ended it.
 const STOPPED: i32 = 143;
 
@@ -97,24 +99,30 @@ impl DockerPayload {
         wanted: &ContainerSpec,
         spec: &PayloadSpec,
     ) -> Result<String, EngineError> {
-        match engine.create(wanted.clone()).await {
-            Err(error) if error.kind == Kind::Conflict => {
-                if let Some(stale) = engine.container(&wanted.name).await? {
-                    if stale.labels.get(LABEL_JOB).map(String::as_str) != Some(spec.id.as_str()) {
-                        let said = "there is one of that name that is not Shepard's; remove it or give it another name";
-                        return Err(EngineError::new(
-                            "create the container",
-                            &*wanted.name,
-                            Kind::Invalid,
-                            said,
-                        ));
-                    }
+        let mut looks = 0;
+        loop {
+            let taken = match engine.create(wanted.clone()).await {
+                Err(error) if error.kind == Kind::Conflict => error,
+                made => return made,
+            };
+            match engine.container(&wanted.name).await? {
+                Some(stale) if stale.labels.get(LABEL_JOB).map(String::as_str) == Some(spec.id.as_str()) => {
                     tracing::info!(id = %spec.id, "a dead attempt left a container, which is removed");
                     engine.remove(&stale.id).await?;
                 }
-                engine.create(wanted.clone()).await
+                Some(_) => {
+                    let said =
+                        "there is one of that name that is not Shepard's; remove it or give it another name";
+                    let doing = "create the container";
+                    return Err(EngineError::new(doing, &*wanted.name, Kind::Invalid, said));
+                }
+                // The engine is still about what a dead worker asked of it: the name is taken and nothing is there.
+                None => self.clock.sleep_ms(LOOK_MS).await,
             }
-            made => made,
+            looks += 1;
+            if looks >= NAME_LOOKS {
+                return Err(taken);
+            }
         }
     }
 

@@ -29,12 +29,13 @@ pub fn of(error: &EngineError, during: During) -> PayloadError {
         _ => error.to_string(),
     };
     let again = match error.kind {
-        Kind::Unreachable | Kind::Full | Kind::Busy => true,
+        // A name or a thing that is in use is free again some time.
+        Kind::Unreachable | Kind::Full | Kind::Busy | Kind::Conflict => true,
         Kind::Denied | Kind::Platform | Kind::NoProgram | Kind::Invalid => false,
         // A container or an image that somebody removed a moment ago is there again at the next attempt.
         Kind::NotFound => during != During::Pull,
         // Runtimes say everything under one status: most of what keeps a container from starting is the same next time.
-        Kind::Conflict | Kind::Other => !matches!(during, During::Start { .. }),
+        Kind::Other => !matches!(during, During::Start { .. }),
     };
     if again { PayloadError::Passing(sentence) } else { PayloadError::Refused(sentence) }
 }

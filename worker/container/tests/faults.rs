@@ -320,6 +320,30 @@ async fn an_image_that_vanishes_before_the_container_is_fetched_again() {
 }
 
 #[tokio::test]
+async fn a_name_that_a_dead_workers_request_still_holds_is_waited_for() {
+    const TAKEN: &str = "Conflict. The container name \"/job-1\" is already in use by container \"1\".";
+    let none = |request: &Request| {
+        request.is("GET", "/containers/job-1/json").then(|| Answer::error(404, "No such container: job-1"))
+    };
+    let bench = Bench::new(move |request, before| match request.is("POST", "/containers/create") {
+        true if before < 3 => Some(Answer::error(409, TAKEN)),
+        _ => none(request),
+    });
+    let (result, _) = bench.run(there()).await;
+    assert_eq!(result.unwrap().cause, Cause::Itself);
+    assert_eq!(bench.count("POST", "/containers/create"), 4);
+
+    // For good: not the job's fault, and another host may take it.
+    let bench = Bench::new(move |request, _| match request.is("POST", "/containers/create") {
+        true => Some(Answer::error(409, TAKEN)),
+        false => none(request),
+    });
+    let said = passing(bench.run(there()).await.0);
+    assert!(said.contains("already in use"), "{said}");
+    assert!(bench.count("POST", "/containers/create") > 10);
+}
+
+#[tokio::test]
 async fn what_a_runtime_refuses_is_refused_and_the_container_is_removed() {
     for (message, words) in [
         ("could not select device driver \"\" with capabilities: [[gpu]]", "gpu"),
