@@ -122,9 +122,9 @@ pub async fn against_flock(plan: &mut Plan, ports: &Ports, settings: &Settings) 
     let mut known: HashMap<String, bool> = HashMap::new();
     for job in plan.jobs.iter_mut().filter(|job| job.refused.is_none()) {
         let Some(folder) = job.quick_deploy.clone().or_else(|| settings.quick_deploy.clone()) else {
-            if settings.command.is_none() {
+            if settings.command.is_none() && settings.image.is_none() {
                 job.warnings.push(format!(
-                    "nothing would run it: the flock {} has no command and no quick-deploy folder, and its \
+                    "nothing would run it: the flock {} has no command, no image and no quick-deploy folder, and its \
                      inputs.txt names no QUICK_DEPLOY_DIRECTORY",
                     settings.name
                 ));
@@ -395,6 +395,23 @@ mod tests {
         assert!(says(3).contains("no inputs.txt"), "{}", says(3));
         assert!(says(4).contains("not a zip"), "{}", says(4));
         assert_eq!(plan.warnings.len(), 1, "the stray file is mentioned");
+    }
+
+    #[tokio::test]
+    async fn a_job_that_names_nothing_is_run_by_a_command_or_by_an_image() {
+        let home = tempfile::tempdir().expect("temp dir");
+        let made = shepard_cloud::local::Home::new(home.path()).create(&Settings::named("a")).expect("made");
+        let ports = shepard_cloud::local::LocalFlock::open(&made).expect("opened").ports();
+        let dir = tree(&[("j", "{}")]);
+        let warned = async |settings: Settings| {
+            let mut plan = plan(&dir.path().join("j"), None);
+            against_flock(&mut plan, &ports, &settings).await.expect("looked at");
+            plan.jobs[0].warnings.iter().any(|said| said.starts_with("nothing would run it"))
+        };
+        let named = || Settings::named("a");
+        assert!(warned(named()).await);
+        assert!(!warned(Settings { command: Some(vec!["wc".into()]), ..named() }).await);
+        assert!(!warned(Settings { image: Some("busybox".into()), ..named() }).await);
     }
 
     #[test]
