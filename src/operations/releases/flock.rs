@@ -74,7 +74,8 @@ pub(in super::super) async fn add(
     }
     engine.tag(image, KEPT, &kept(flock, &release)).await?;
     lines.insert(0, Line { name: release.clone(), image: image.to_owned() });
-    lines.sort_by(|a, b| b.name.cmp(&a.name));
+    // By the second in their names; of two of one second the later stays before the earlier.
+    lines.sort_by_key(|line| std::cmp::Reverse(made_at_ms(&line.name)));
     let forgotten = lines.split_off(lines.len().min(LISTED));
     // The file first: a release that does not run yet can be gone back to, one that nobody remembers cannot.
     write(flock, &lines)?;
