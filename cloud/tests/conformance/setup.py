@@ -90,7 +90,8 @@ for line in sys.stdin:
     elif "repositoryName" in asked:
         made = ECR.create_repository(repositoryName=asked["repositoryName"])
         for tag in asked["tags"]:
-            manifest = {"schemaVersion": 2, "config": {"digest": "sha256:" + tag.rjust(64, "0")}, "layers": []}
+            kind = "application/vnd.docker.distribution.manifest.v2+json"
+            manifest = {"schemaVersion": 2, "mediaType": kind, "config": {"digest": "sha256:" + tag.rjust(64, "0")}, "layers": []}
             ECR.put_image(
                 repositoryName=asked["repositoryName"], imageManifest=json.dumps(manifest), imageTag=tag
             )
