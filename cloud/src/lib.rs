@@ -6,6 +6,8 @@
 //! DynamoDB, Batch and Secrets Manager; [`absent`] is a port that a program was not given, [`notice`] what a host's
 //! owner announces. [`secret`] is the form in which secrets are kept.
 //!
+//! [`stacks`] is the same for what stands a flock up and takes it down.
+//!
 //! [`images`] is the same for image registries, which only a deploy needs, and [`registry`] is any that speaks the API of OCI.
 //!
 //! Nothing here decides anything: which upload becomes a job is the scheduler's business, how a row may change is
@@ -24,6 +26,7 @@ pub mod ports;
 #[cfg(feature = "registry")]
 pub mod registry;
 pub mod secret;
+pub mod stacks;
 
 pub use error::{CloudError, Kind, Result};
 pub use ports::{Clock, Compute, Logs, Objects, Ports, Queue, Secrets, Table};

@@ -17,6 +17,7 @@
 //! | [`status`] | the status strings scripts rely on, and the states people see |
 //! | [`row`] | the job row and its one-line summary |
 //! | [`transition`] | every change a row can undergo, and when it is refused |
+//! | [`stack`] | what a flock's stack says of itself |
 //! | [`names`] | output keys, artefact keys, environment names |
 
 pub mod id;
@@ -28,6 +29,7 @@ pub mod manifest;
 pub mod names;
 pub mod row;
 pub mod shape;
+pub mod stack;
 pub mod status;
 pub mod transition;
 pub mod value;
@@ -39,6 +41,7 @@ pub use log::{LogLine, LogSource};
 pub use manifest::BatchRef;
 pub use row::{Attempt, JobRow, JobSummary, Note};
 pub use shape::Shape;
+pub use stack::{Account, AwsFlockInfo, Origin};
 pub use status::{Outcome, Stage, State};
 pub use transition::{Fence, Refused, Transition};
 pub use value::Value;

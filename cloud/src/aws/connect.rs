@@ -13,6 +13,7 @@ use aws_smithy_http_client::{Builder, tls};
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::service_config::ServiceConfigKey;
+use shepard_model::Account;
 
 /// A connection that is not there after this long will not come.
 const CONNECT: Duration = Duration::from_secs(2);
@@ -39,6 +40,13 @@ pub struct Profile {
     pub file: Option<PathBuf>,
     /// The region, in place of what the SDK would find. A worker is told it by a variable that the SDK does not know.
     pub region: Option<String>,
+}
+
+impl Profile {
+    /// The one of an account.
+    pub fn of(account: &Account) -> Self {
+        Self { name: account.profile.clone(), file: None, region: account.region.clone() }
+    }
 }
 
 /// Reads the configuration.

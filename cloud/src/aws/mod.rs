@@ -38,6 +38,8 @@ use aws_config::SdkConfig;
 
 pub use connect::{Profile, may_be_logged};
 
+use shepard_model::{Account, AwsFlockInfo};
+
 use crate::absent::Absent;
 use crate::ports::{Buckets, Clock, Compute, Ports, Queue, Secrets, WallClock};
 
@@ -62,6 +64,31 @@ pub struct AwsSettings {
     /// Which of the user's configurations to use; the default is the SDK's.
     pub profile: Profile,
 }
+
+impl AwsSettings {
+    /// Of what is known of a flock. A bucket or table that is not known has an empty name, which every service refuses.
+    pub fn of(info: &AwsFlockInfo) -> Self {
+        let name = |known: &Option<String>| known.clone().unwrap_or_default();
+        let jobs = info.job_queue.clone().zip(info.job_definition.clone());
+        Self {
+            buckets: Buckets {
+                inputs: name(&info.inputs),
+                outputs: name(&info.outputs),
+                quick_deploy: name(&info.quick_deploy),
+                errors: name(&info.errors),
+            },
+            table: name(&info.table),
+            queue: info.queue.clone(),
+            jobs: jobs.map(|(queue, definition)| Jobs { queue, definition }),
+            secrets: info.secret.clone(),
+            keep_days: info.keep_days.unwrap_or(KEEP_DAYS),
+            profile: Profile::of(&info.account),
+        }
+    }
+}
+
+/// Days for which a row is kept where nobody says: the original template's default.
+const KEEP_DAYS: u32 = 30;
 
 /// A job queue of AWS Batch and what it runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
