@@ -38,7 +38,7 @@ use aws_config::SdkConfig;
 
 pub use connect::{Profile, may_be_logged};
 
-use shepard_model::{Account, AwsFlockInfo};
+use shepard_model::AwsFlockInfo;
 
 use crate::absent::Absent;
 use crate::ports::{Buckets, Clock, Compute, Ports, Queue, Secrets, WallClock};
