@@ -92,8 +92,11 @@ pub struct StackRequest {
     pub parameters: BTreeMap<String, Option<String>>,
     /// Tags.
     pub tags: BTreeMap<String, String>,
-    /// The same for the same intention, so that a repeated request makes nothing twice.
+    /// The same for the same intention, so that a repeated request makes nothing twice: letters, digits and `-`, at
+    /// most 120 of them.
     pub token: String,
+    /// A new stack is protected against removal. A change leaves that as it is.
+    pub protected: bool,
 }
 
 /// Whether a resource stays the same one.
@@ -140,6 +143,20 @@ pub struct ChangeSet {
     pub changes: Vec<Change>,
 }
 
+impl ChangeSet {
+    /// It failed because there is nothing to change, which is no fault.
+    pub fn is_empty(&self) -> bool {
+        let said = self.reason.as_deref().unwrap_or_default();
+        let nothing = ["didn't contain changes", "No updates are to be performed"];
+        self.status == "FAILED" && nothing.iter().any(|words| said.contains(words))
+    }
+
+    /// CloudFormation is not done with looking what would change.
+    pub fn is_pending(&self) -> bool {
+        matches!(self.status.as_str(), "CREATE_PENDING" | "CREATE_IN_PROGRESS")
+    }
+}
+
 /// The stacks of one account and region.
 #[async_trait]
 pub trait Stacks: Send + Sync {
@@ -147,15 +164,15 @@ pub trait Stacks: Send + Sync {
     async fn list(&self, from: Option<&str>) -> Result<Page<Stack>>;
     /// One stack, by name or ARN; None where there is none. A removed one is found by its ARN.
     async fn describe(&self, name: &str) -> Result<Option<Stack>>;
-    /// Its resources.
+    /// Its resources. `NotFound` where there is no such stack.
     async fn resources(&self, name: &str) -> Result<Vec<Resource>>;
-    /// Its events, newest first, a page at a time.
+    /// Its events, newest first, a page at a time. `NotFound` where there is no such stack.
     async fn events(&self, name: &str, from: Option<&str>) -> Result<Page<StackEvent>>;
-    /// Its template as it was sent.
+    /// Its template as it was sent. `NotFound` where there is no such stack.
     async fn template(&self, name: &str) -> Result<String>;
     /// Begins to make it; gives its ARN. `Conflict` where the name is taken.
     async fn create(&self, request: &StackRequest) -> Result<String>;
-    /// Begins a change set for a stack that is there; gives its ARN.
+    /// Begins a change set for a stack that is there; gives its ARN. `Conflict` while the stack is being changed.
     async fn propose(&self, request: &StackRequest) -> Result<String>;
     /// How a change set stands.
     async fn proposal(&self, id: &str) -> Result<ChangeSet>;
@@ -165,6 +182,8 @@ pub trait Stacks: Send + Sync {
     async fn reject(&self, id: &str) -> Result<()>;
     /// Begins to remove a stack, all but these resources; no error where there is none.
     async fn delete(&self, name: &str, keep: &[String], token: &str) -> Result<()>;
+    /// Protects a stack against removal, or no longer.
+    async fn protect(&self, name: &str, on: bool) -> Result<()>;
     /// Stops an update that is under way, which is then rolled back.
     async fn cancel_update(&self, name: &str) -> Result<()>;
     /// Goes on with a rollback that stopped.

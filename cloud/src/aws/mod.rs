@@ -9,6 +9,7 @@
 //! | [`compute`] | Batch |
 //! | [`secrets`] | Secrets Manager |
 //! | [`registry`] | ECR's logins and tags |
+//! | [`stacks`] | CloudFormation |
 //! | [`notice`] | Spot's notices, off the instance's metadata |
 //! | `error` | the services' errors as [`crate::CloudError`] |
 //!
@@ -25,6 +26,8 @@ pub mod objects;
 pub mod queue;
 pub mod registry;
 pub mod secrets;
+#[cfg(feature = "account")]
+pub mod stacks;
 pub mod table;
 mod upload;
 mod value;
@@ -115,6 +118,12 @@ pub async fn connect(settings: AwsSettings) -> AwsFlock {
 /// The secrets of a flock of which nothing else is known than the name or ARN of its secret. Asks nothing of AWS.
 pub async fn secrets_of(store: String, profile: &Profile) -> secrets::ManagedSecrets {
     managed(&connect::load(profile).await, store)
+}
+
+/// The stacks of an account and region. Asks nothing of AWS.
+#[cfg(feature = "account")]
+pub async fn stacks_of(profile: &Profile) -> stacks::CloudFormation {
+    stacks::CloudFormation::new(aws_sdk_cloudformation::Client::new(&connect::load(profile).await))
 }
 
 fn managed(config: &SdkConfig, store: String) -> secrets::ManagedSecrets {
