@@ -23,7 +23,7 @@ pub struct Deploy {
     #[arg(long, value_name = "REF", conflicts_with_all = ["path", "folder", "no_cache", "network", "build_args"])]
     pub image: Option<String>,
     /// Put the payload into the flock's image instead of beside it, for stacks whose job role may not pull images
-    #[arg(long, conflicts_with = "flock")]
+    #[arg(long)]
     pub nested: bool,
     /// Platform to build for, such as linux/arm64 [default: the engine's own]
     #[arg(long, value_name = "PLATFORM")]
@@ -38,14 +38,14 @@ pub struct Deploy {
     #[arg(long = "build-arg", value_name = "NAME=VALUE", value_parser = build_arg)]
     pub build_args: Vec<(String, String)>,
     /// Worker program of the flock's image [default: SHEPARD_WORKER, or shepard-worker-ARCH beside this program]
-    #[arg(long, value_name = "FILE", conflicts_with = "flock")]
+    #[arg(long, value_name = "FILE")]
     pub worker: Option<PathBuf>,
 }
 
-/// A flock of this machine, or the repository of a flock on AWS.
+/// A flock, or the repository of one on AWS.
 #[derive(Debug, Args)]
 pub struct DeployTo {
-    /// Flock of this machine [default, without a repository: SHEPARD_FLOCK, or `flock` of config.toml]
+    /// Flock [default, without a repository: SHEPARD_FLOCK, or `flock` of config.toml]
     // Not by clap's own `env`: a variable would be in conflict with a repository that was typed.
     #[arg(long, value_name = "NAME", conflicts_with = "repository")]
     pub flock: Option<String>,

@@ -12,7 +12,7 @@ use super::{Context, Exit};
 use crate::cli;
 use crate::operations::batch::{Batched, Progress, Report, batch};
 use crate::operations::preflight::{Plan, Request, Source, examine};
-use crate::operations::{OperationError, Result, equivalent, flocks, jobs};
+use crate::operations::{OperationError, Result, equivalent, jobs};
 
 /// One job of a batch, as JSON.
 #[derive(Debug, Serialize)]
@@ -22,10 +22,10 @@ pub(super) struct Job {
     /// How it ended; None where nobody waited for that.
     pub(super) outcome: Option<Outcome>,
     reason: Option<String>,
-    /// Files in the outputs bucket.
-    results: Vec<PathBuf>,
-    /// Files in the errors bucket.
-    artefacts: Vec<PathBuf>,
+    /// Objects in the outputs bucket: files, or `s3://` on AWS.
+    results: Vec<String>,
+    /// Objects in the errors bucket.
+    artefacts: Vec<String>,
     /// The folder or zip it was made from.
     pub(super) path: PathBuf,
 }
@@ -55,7 +55,7 @@ struct Examined<'a> {
 }
 
 pub(super) async fn run(context: &Context<'_>, arguments: cli::Batch) -> Result<Exit> {
-    let flock = context.open(arguments.flock.as_ref())?;
+    let flock = context.open(arguments.flock.as_ref()).await?;
     let request = Request { path: arguments.path, tag: arguments.tag, default_inputs: None };
     let plan = preflight(&flock, request.clone()).await?;
     if arguments.dry_run {
@@ -85,7 +85,7 @@ pub(super) async fn preflight(flock: &Opened, request: Request) -> Result<Plan> 
     let examined = tokio::task::spawn_blocking(move || examine(&request)).await;
     let mut plan =
         examined.map_err(|_| OperationError::Environment("the pre-flight ended too early".into()))??;
-    crate::operations::preflight::against_flock(&mut plan, &flock.ports, &flock.settings).await?;
+    crate::operations::preflight::against_flock(&mut plan, &flock.ports, &flock.flock.payload()?).await?;
     Ok(plan)
 }
 
@@ -154,7 +154,7 @@ async fn result(flock: &Opened, job: Batched, waited: bool) -> Result<Job> {
         shown.outcome = row.outcome;
         shown.reason = row.reason;
         for object in &row.results {
-            let file = flocks::file_of(&flock.dir, object)?;
+            let file = flock.flock.place_of(object)?;
             if object.bucket == flock.ports.buckets.outputs {
                 shown.results.push(file);
             } else {
@@ -176,7 +176,7 @@ fn print(context: &Context<'_>, flock: &Opened, jobs: &[Job], waited: bool) -> R
             let id = job.id.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
             let mut rest = vec![job.path.display().to_string()];
             rest.extend(job.reason.clone());
-            rest.extend(job.results.iter().chain(&job.artefacts).map(|file| file.display().to_string()));
+            rest.extend(job.results.iter().chain(&job.artefacts).cloned());
             vec![how, id, rest.join("  ")]
         })
         .collect();

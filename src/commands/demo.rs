@@ -25,11 +25,12 @@ pub(super) async fn run(context: &Context<'_>, arguments: cli::Demo) -> Result<O
         Some(path) => path,
         None => bundle::samples(&dir)?,
     };
-    let flock = context.open(Some(&FLOCK.to_owned()))?;
-    let folders = flocks::folders(&flock.dir)?;
+    let flock = context.open(Some(&FLOCK.to_owned())).await?;
+    let made = flocks::find(&context.home(), FLOCK)?;
+    let folders = flocks::folders(&made)?;
     context.out.note(&format!(
         "flock    {FLOCK}, in {}\njobs     from {}\nresults  will be in {}",
-        flock.dir.path().display(),
+        made.path().display(),
         path.display(),
         folders.outputs.display()
     ));
@@ -76,7 +77,7 @@ async fn make_flock(context: &Context<'_>, payload: PathBuf) -> Result<()> {
                 )));
             }
             // The program may be another one since the flock was made.
-            let flock = context.open(Some(&FLOCK.to_owned()))?;
+            let flock = context.open(Some(&FLOCK.to_owned())).await?;
             flocks::deploy(&flock.ports, &payload, "payload").await
         }
     }

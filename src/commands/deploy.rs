@@ -14,14 +14,14 @@ use super::{Context, Exit};
 use crate::cli;
 use crate::operations::deploy::{DeployProgress, Deployer, Registries, Request, Source, Target};
 use crate::operations::releases::{self, Release, RolledBack};
-use crate::operations::{OperationError, Result, equivalent, flocks};
+use crate::operations::{OperationError, Result, equivalent};
 
 /// Least time between two changes of the line on a terminal, in milliseconds.
 const PAUSE_MS: i64 = 50;
 
 impl Context<'_> {
     /// Where a deploy or a release is meant to be.
-    fn target(&self, place: &cli::DeployTo) -> Result<Target> {
+    async fn target(&self, place: &cli::DeployTo) -> Result<Target> {
         if let Some(repository) = &place.repository {
             let account = place.account_number.as_deref();
             return Ok(Target::Repository(match account {
@@ -31,10 +31,10 @@ impl Context<'_> {
         }
         let variable = std::env::var("SHEPARD_FLOCK").ok().filter(|name| !name.is_empty());
         match place.flock.as_ref().or(variable.as_ref()).or(self.config.flock.as_ref()) {
-            Some(name) => Ok(Target::Flock(flocks::find(&self.home(), name)?)),
-            None => Err(OperationError::Usage(
-                "where to? give --flock NAME for a flock of this machine, or --repository HOST/NAME".into(),
-            )),
+            Some(name) => self.opener().open(name).await?.target(),
+            None => {
+                Err(OperationError::Usage("where to? give --flock NAME, or --repository HOST/NAME".into()))
+            }
         }
     }
 }
@@ -57,16 +57,8 @@ fn in_account(account: &str, repository: &str) -> Result<String> {
     }
 }
 
-/// What a target is called in the journal.
-fn called(target: &Target) -> String {
-    match target {
-        Target::Flock(flock) => flock.name().to_owned(),
-        Target::Repository(repository) => repository.clone(),
-    }
-}
-
 pub(super) async fn deploy(context: &Context<'_>, arguments: cli::Deploy) -> Result<Exit> {
-    let target = context.target(&arguments.to)?;
+    let target = context.target(&arguments.to).await?;
     let source = match (arguments.image, arguments.path.or(arguments.folder)) {
         (Some(image), _) => Source::Image(image),
         (None, Some(path)) => Source::Folder(path),
@@ -85,14 +77,14 @@ pub(super) async fn deploy(context: &Context<'_>, arguments: cli::Deploy) -> Res
     let listening = tokio::spawn(stop_on_signal(stop.clone()));
     let scratch = context.config.dirs.data.join("scratch");
     let mut line = Line::new(context);
-    let result = match Deployer::of_this_person(scratch).await {
+    let result = match Deployer::of_this_person(scratch, &request.target).await {
         Ok(deployer) => deployer.deploy(&request, &mut |progress| line.show(progress), &stop).await,
         Err(error) => Err(error),
     };
     line.end();
     listening.abort();
     let targets: Vec<String> = result.iter().map(|done| done.release.clone()).collect();
-    context.journal("deploy", &called(&request.target), &targets, &equivalent::deploy(&request), &result);
+    context.journal("deploy", request.target.called(), &targets, &equivalent::deploy(&request), &result);
     let done = result?;
     if context.out.is_json() {
         context.out.json(&done)?;
@@ -108,7 +100,7 @@ pub(super) async fn deploy(context: &Context<'_>, arguments: cli::Deploy) -> Res
         }
         #[expect(clippy::cast_precision_loss, reason = "a duration for a person")]
         let seconds = done.took_ms as f64 / 1000.0;
-        context.out.note(&format!("{} runs it from now on; it took {seconds:.1} s", called(&request.target)));
+        context.out.note(&format!("{} runs it from now on; it took {seconds:.1} s", request.target.called()));
     }
     Ok(Exit::Ok)
 }
@@ -217,10 +209,10 @@ struct Releases<'a> {
 }
 
 pub(super) async fn releases(context: &Context<'_>, command: cli::Releases) -> Result<Exit> {
-    let registries = Registries::of_this_person().await;
     match command {
         cli::Releases::List { of } => {
-            let listed = releases::list(&context.target(&of)?, &registries).await?;
+            let target = context.target(&of).await?;
+            let listed = releases::list(&target, &Registries::for_target(&target).await).await?;
             if context.out.is_json() {
                 context.out.json(&Releases { releases: &listed })?;
             } else {
@@ -234,16 +226,17 @@ pub(super) async fn releases(context: &Context<'_>, command: cli::Releases) -> R
             }
         }
         cli::Releases::Rollback { release, of } => {
-            let target = context.target(&of)?;
+            let target = context.target(&of).await?;
+            let registries = Registries::for_target(&target).await;
             let result = releases::roll_back(&target, &registries, &release).await;
             let argv = equivalent::rollback(&target, &release);
             let targets = [release.clone()];
-            context.journal("rollback", &called(&target), &targets, &argv, &result);
+            context.journal("rollback", target.called(), &targets, &argv, &result);
             let done: RolledBack = result?;
             if context.out.is_json() {
                 context.out.json(&done)?;
             } else {
-                context.out.line(&format!("{} runs {release} from now on", called(&target)))?;
+                context.out.line(&format!("{} runs {release} from now on", target.called()))?;
             }
         }
     }

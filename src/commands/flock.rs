@@ -1,12 +1,15 @@
 //! What the subcommands share: the flock that is meant, opened, with its supervisor where that is needed.
 
+use std::sync::Arc;
+
 use shepard_cloud::Ports;
-use shepard_cloud::local::{FlockDir, Home, LocalFlock, Settings, Watch};
+use shepard_cloud::local::Home;
 use shepard_cloud::ports::WallClock;
 
 use super::Context;
+use crate::operations::flock::{Flock, Nowhere, Opener};
 use crate::operations::journal::Journal;
-use crate::operations::{OperationError, Result, flocks, jobs};
+use crate::operations::{OperationError, Result, jobs};
 
 /// After this long without a change the supervisor is looked after, in milliseconds.
 const SILENCE_MS: u64 = 2_000;
@@ -15,19 +18,18 @@ const PAUSE_MS: u64 = 50;
 
 /// A flock that a subcommand works on.
 pub(super) struct Opened {
-    pub(super) dir: FlockDir,
+    pub(super) flock: Flock,
     pub(super) ports: Ports,
-    pub(super) settings: Settings,
 }
 
 impl Opened {
     pub(super) fn name(&self) -> &str {
-        self.dir.name()
+        self.flock.name()
     }
 
-    /// The local flock has no one else who would take up what was just asked for.
+    /// A flock of this machine has no one else who would take up what was just asked for.
     pub(super) async fn wake(&self) -> Result<()> {
-        flocks::start(&self.dir).await.map(|_| ())
+        self.flock.wake().await.map(drop)
     }
 }
 
@@ -36,19 +38,23 @@ impl Context<'_> {
         Home::new(&self.config.dirs.data)
     }
 
+    /// What opens flocks by name, here and on AWS.
+    pub(super) fn opener(&self) -> Opener {
+        Opener::new(self.home(), Arc::new(Nowhere))
+    }
+
     /// Opens the flock that was named, or the one of the configuration.
-    pub(super) fn open(&self, named: Option<&String>) -> Result<Opened> {
-        let home = self.home();
+    pub(super) async fn open(&self, named: Option<&String>) -> Result<Opened> {
         let Some(name) = named.or(self.config.flock.as_ref()) else {
-            let names: Vec<String> = home.list()?.iter().map(|flock| flock.name().to_owned()).collect();
+            let names: Vec<String> =
+                self.home().list()?.iter().map(|flock| flock.name().to_owned()).collect();
             let there = if names.is_empty() { "there is none yet".to_owned() } else { names.join(", ") };
             return Err(OperationError::Usage(format!(
                 "which flock? give --flock NAME, or set flock in config.toml ({there})"
             )));
         };
-        let dir = flocks::find(&home, name)?;
-        let flock = LocalFlock::open(&dir)?;
-        Ok(Opened { ports: flock.ports(), settings: dir.settings()?, dir })
+        let flock = self.opener().open(name).await?;
+        Ok(Opened { ports: flock.ports(), flock })
     }
 
     /// Writes down what was done.
@@ -72,7 +78,7 @@ impl Context<'_> {
 
     /// Waits until jobs have ended, and says on standard error how far it is.
     pub(super) async fn wait(&self, flock: &Opened, mut wait: jobs::Wait) -> Result<()> {
-        let mut watch = Watch::new(&flock.dir);
+        let mut signs = flock.flock.signs();
         let (mut told, mut silent) = (None, true);
         loop {
             if silent {
@@ -91,7 +97,7 @@ impl Context<'_> {
                 break;
             }
             silent = tokio::select! {
-                () = watch.changed() => false,
+                () = signs.changed() => false,
                 () = flock.ports.clock.sleep_ms(SILENCE_MS) => true,
             };
             // A busy flock changes all the time; looking this often is soon enough.

@@ -17,7 +17,7 @@ use crate::operations::{OperationError, Result, equivalent, journal};
 const PAGE: usize = 1_000;
 
 pub(super) async fn query(context: &Context<'_>, arguments: &cli::Query) -> Result<Exit> {
-    let flock = context.open(arguments.flock.as_ref())?;
+    let flock = context.open(arguments.flock.as_ref()).await?;
     let wanted: Option<HashSet<JobId>> = if arguments.jobs.is_empty() {
         None
     } else {
@@ -136,7 +136,7 @@ pub(super) async fn change(
     which: &cli::Which,
     yes: bool,
 ) -> Result<Exit> {
-    let flock = context.open(flock)?;
+    let flock = context.open(flock).await?;
     let targets = match which.state {
         Some(state) => jobs::in_state(&flock.ports, state).await?,
         None => jobs::resolve(&flock.ports, &which.jobs).await?,
@@ -155,7 +155,7 @@ pub(super) async fn change(
     let by = journal::who();
     let result = match verb {
         Verb::Terminate => jobs::terminate(&flock.ports, &ids, &by).await,
-        Verb::Retry => jobs::retry(&flock.ports, &ids, &by, flock.settings.keep_days).await,
+        Verb::Retry => jobs::retry(&flock.ports, &ids, &by, flock.flock.keep_days()).await,
     };
     let names: Vec<String> = ids.iter().map(ToString::to_string).collect();
     let argv = equivalent::on_jobs(verb.word(), flock.name(), &ids);

@@ -18,7 +18,7 @@ struct Line<'a> {
 }
 
 pub(super) async fn run(context: &Context<'_>, arguments: &cli::Logs) -> Result<Exit> {
-    let flock = context.open(arguments.flock.as_ref())?;
+    let flock = context.open(arguments.flock.as_ref()).await?;
     let words = std::slice::from_ref(&arguments.job);
     let job = jobs::resolve(&flock.ports, words)
         .await?

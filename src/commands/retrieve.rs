@@ -14,7 +14,7 @@ struct Files<'a> {
 }
 
 pub(super) async fn run(context: &Context<'_>, arguments: &cli::Retrieve) -> Result<Exit> {
-    let flock = context.open(arguments.flock.as_ref())?;
+    let flock = context.open(arguments.flock.as_ref()).await?;
     let ids: Vec<JobId> =
         jobs::resolve(&flock.ports, &arguments.jobs).await?.into_iter().map(|job| job.id).collect();
     let progress = Progress::default();

@@ -91,7 +91,7 @@ async fn open(context: &Context<'_>, keeper: &cli::Keeper) -> Result<Store> {
     }
     // Not by the parser: a variable that is set must not stand in the way of --secret.
     let usual = || std::env::var("SHEPARD_FLOCK").ok().filter(|name| !name.is_empty());
-    let flock = context.open(keeper.flock.clone().or_else(usual).as_ref())?;
+    let flock = context.open(keeper.flock.clone().or_else(usual).as_ref()).await?;
     let name = flock.name().to_owned();
     Ok(Store { secrets: flock.ports.secrets, name, is_flock: true })
 }

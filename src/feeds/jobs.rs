@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use shepard_cloud::local::Watch;
 use shepard_cloud::ports::Cursor;
 use shepard_cloud::{CloudError, Table};
 
 use super::pump::Source;
 use crate::app::Msg;
 use crate::app::msg::JobsChange;
+use crate::operations::flock::Signs;
 
 /// Rows read at once: a few milliseconds of reading and of merging.
 const PAGE: usize = 2_000;
@@ -19,7 +19,7 @@ const PAGE: usize = 2_000;
 pub struct Jobs<T: ?Sized + Table> {
     flock: String,
     table: Arc<T>,
-    watch: Watch,
+    signs: Signs,
     cursor: Cursor,
     caught_up: bool,
     more: bool,
@@ -27,8 +27,8 @@ pub struct Jobs<T: ?Sized + Table> {
 
 impl<T: ?Sized + Table> Jobs<T> {
     /// Goes on at a cursor; `Cursor::default()` is the beginning.
-    pub fn new(flock: String, table: Arc<T>, watch: Watch, cursor: Cursor) -> Self {
-        Self { flock, table, watch, cursor, caught_up: false, more: false }
+    pub fn new(flock: String, table: Arc<T>, signs: Signs, cursor: Cursor) -> Self {
+        Self { flock, table, signs, cursor, caught_up: false, more: false }
     }
 }
 
@@ -53,7 +53,7 @@ impl<T: ?Sized + Table> Source for Jobs<T> {
     }
 
     async fn wait(&mut self) {
-        self.watch.changed().await;
+        self.signs.changed().await;
     }
 
     fn has_more(&self) -> bool {

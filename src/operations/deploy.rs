@@ -18,6 +18,7 @@ use std::path::PathBuf;
 pub use registries::{Place, Registries};
 pub use run::Deployer;
 use serde::Serialize;
+use shepard_cloud::aws::Profile;
 use shepard_cloud::local::FlockDir;
 
 /// What is deployed.
@@ -36,6 +37,42 @@ pub enum Target {
     Flock(FlockDir),
     /// A repository: `HOST/NAME`, or a `NAME` alone in the registry of the AWS account in use.
     Repository(String),
+    /// A flock on AWS.
+    Aws {
+        /// Its name.
+        flock: String,
+        /// Its repository.
+        repository: String,
+        /// By whose credentials it is asked.
+        profile: Profile,
+    },
+}
+
+impl Target {
+    /// The repository, where it is one.
+    pub fn repository(&self) -> Option<&str> {
+        match self {
+            Self::Flock(_) => None,
+            Self::Repository(repository) | Self::Aws { repository, .. } => Some(repository),
+        }
+    }
+
+    /// By whose credentials AWS is asked for it.
+    pub fn profile(&self) -> Profile {
+        match self {
+            Self::Flock(_) | Self::Repository(_) => Profile::default(),
+            Self::Aws { profile, .. } => profile.clone(),
+        }
+    }
+
+    /// What a person calls it.
+    pub fn called(&self) -> &str {
+        match self {
+            Self::Flock(flock) => flock.name(),
+            Self::Repository(repository) => repository,
+            Self::Aws { flock, .. } => flock,
+        }
+    }
 }
 
 /// A deploy to be carried out.
@@ -104,8 +141,8 @@ impl Step {
         };
         match (&request.target, request.nested) {
             (Target::Flock(_), _) => vec![first, Self::Switch],
-            (Target::Repository(_), true) => vec![first, Self::Save, Self::Wrap, Self::Push, Self::Switch],
-            (Target::Repository(_), false) => {
+            (_, true) => vec![first, Self::Save, Self::Wrap, Self::Push, Self::Switch],
+            (_, false) => {
                 vec![first, Self::PushPayload, Self::Wrap, Self::Push, Self::Switch]
             }
         }

@@ -143,6 +143,7 @@ fn place(target: &Target) -> [String; 2] {
     match target {
         Target::Flock(flock) => ["--flock".to_owned(), flock.name().to_owned()],
         Target::Repository(repository) => ["--repository".to_owned(), repository.clone()],
+        Target::Aws { flock, .. } => ["--flock".to_owned(), flock.clone()],
     }
 }
 

@@ -11,6 +11,7 @@ use shepard_cloud::{Kind, Ports};
 use shepard_model::{Isolation, ObjectRef};
 
 use super::error::{OperationError, Result};
+use super::flock::is_aws;
 use super::jobs;
 use super::walk::walk;
 use crate::local::{self, Jobs, LocalError, Started};
@@ -95,11 +96,17 @@ impl Owned {
     }
 }
 
-/// The flock of that name.
+/// The flock of this machine of that name.
 ///
 /// # Errors
-/// There is none, with the names of those there are.
+/// There is none, with the names of those there are; or the name is that of a flock on AWS.
 pub fn find(home: &Home, name: &str) -> Result<FlockDir> {
+    if is_aws(name) {
+        return Err(OperationError::Refused(format!(
+            "{name} is a flock on AWS: it has no supervisor and no folder of this machine; `shepard stack` stands such \
+             flocks up and takes them down"
+        )));
+    }
     match home.flock(name) {
         Err(error) if error.kind == Kind::NotFound => {
             let names: Vec<String> = home.list()?.iter().map(|flock| flock.name().to_owned()).collect();

@@ -6,6 +6,7 @@
 //!
 //! | module | holds |
 //! |---|---|
+//! | [`flock`] | one flock, here or on AWS: its ports, and what differs |
 //! | [`flocks`] | making, listing, starting, stopping, removing the flocks of this machine |
 //! | [`preflight`] | what a batch would do, and what is wrong with it |
 //! | [`walk`], [`pack`] | reading a folder, and making the zip of a job |
@@ -24,6 +25,7 @@ pub mod batch;
 pub mod deploy;
 pub mod equivalent;
 pub mod error;
+pub mod flock;
 pub mod flocks;
 pub mod jobs;
 pub mod journal;

@@ -114,19 +114,41 @@ pub fn examine(request: &Request) -> Result<Plan> {
     Ok(plan)
 }
 
+/// What a flock runs where a job names nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Payload {
+    /// The flock's name.
+    pub flock: String,
+    /// Its quick-deploy folder.
+    pub quick_deploy: Option<String>,
+    /// It has a command or an image.
+    pub has_own: bool,
+}
+
+impl Payload {
+    /// That of a flock of this machine.
+    pub fn of(settings: &Settings) -> Self {
+        Self {
+            flock: settings.name.clone(),
+            quick_deploy: settings.quick_deploy.clone(),
+            has_own: settings.command.is_some() || settings.image.is_some(),
+        }
+    }
+}
+
 /// Adds what only the flock knows: whether there is something that would run each job.
 ///
 /// # Errors
 /// The quick-deploy bucket cannot be listed.
-pub async fn against_flock(plan: &mut Plan, ports: &Ports, settings: &Settings) -> Result<()> {
+pub async fn against_flock(plan: &mut Plan, ports: &Ports, payload: &Payload) -> Result<()> {
     let mut known: HashMap<String, bool> = HashMap::new();
     for job in plan.jobs.iter_mut().filter(|job| job.refused.is_none()) {
-        let Some(folder) = job.quick_deploy.clone().or_else(|| settings.quick_deploy.clone()) else {
-            if settings.command.is_none() && settings.image.is_none() {
+        let Some(folder) = job.quick_deploy.clone().or_else(|| payload.quick_deploy.clone()) else {
+            if !payload.has_own {
                 job.warnings.push(format!(
                     "nothing would run it: the flock {} has no command, no image and no quick-deploy folder, and its \
                      inputs.txt names no QUICK_DEPLOY_DIRECTORY",
-                    settings.name
+                    payload.flock
                 ));
             }
             continue;
@@ -405,7 +427,7 @@ mod tests {
         let dir = tree(&[("j", "{}")]);
         let warned = async |settings: Settings| {
             let mut plan = plan(&dir.path().join("j"), None);
-            against_flock(&mut plan, &ports, &settings).await.expect("looked at");
+            against_flock(&mut plan, &ports, &Payload::of(&settings)).await.expect("looked at");
             plan.jobs[0].warnings.iter().any(|said| said.starts_with("nothing would run it"))
         };
         let named = || Settings::named("a");

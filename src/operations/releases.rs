@@ -51,7 +51,7 @@ pub struct RolledBack {
 pub async fn list(target: &Target, registries: &Registries) -> Result<Vec<Release>> {
     let text = match target {
         Target::Flock(flock) => return flock::list(flock),
-        Target::Repository(text) => text,
+        Target::Repository(text) | Target::Aws { repository: text, .. } => text,
     };
     let place = registries.place(text).await?;
     let (repository, login) = (&place.repository, place.login.as_ref());
@@ -90,7 +90,7 @@ pub async fn list(target: &Target, registries: &Registries) -> Result<Vec<Releas
 pub async fn roll_back(target: &Target, registries: &Registries, release: &str) -> Result<RolledBack> {
     let text = match target {
         Target::Flock(flock) => return flock::roll_back(flock, &Engine::connect(None).await?, release).await,
-        Target::Repository(text) => text,
+        Target::Repository(text) | Target::Aws { repository: text, .. } => text,
     };
     let Some(at_ms) = made_at_ms(release) else {
         return Err(OperationError::Usage(format!(

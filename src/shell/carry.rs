@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use shepard_cloud::local::{FlockDir, Home, LocalFlock, LocalSecrets};
+use shepard_cloud::aws::Profile;
+use shepard_cloud::local::FlockDir;
 use shepard_cloud::ports::WallClock;
 use shepard_model::JobId;
 use tokio::sync::mpsc;
@@ -21,6 +22,7 @@ use crate::app::remote::Problem;
 use crate::app::{Command, Msg};
 use crate::config::Config;
 use crate::feeds::blocking;
+use crate::operations::flock::Opener;
 use crate::operations::journal::{Journal, who};
 use crate::operations::retrieve::{self, Fate};
 use crate::operations::{
@@ -32,7 +34,7 @@ const EVERY: Duration = Duration::from_millis(200);
 
 /// Does what a person asked for.
 pub(super) struct Carrier {
-    home: Home,
+    flocks: Arc<Opener>,
     journal: Journal,
     scratch: PathBuf,
     deploying: PathBuf,
@@ -83,9 +85,9 @@ impl Tell<'_> {
 }
 
 impl Carrier {
-    pub(super) fn new(config: &Config, home: Home) -> Self {
+    pub(super) fn new(config: &Config, flocks: Arc<Opener>) -> Self {
         Self {
-            home,
+            flocks,
             journal: Journal::at(config.dirs.journal()),
             scratch: config.dirs.state.join("packing"),
             deploying: config.dirs.data.join("scratch"),
@@ -126,19 +128,19 @@ impl Carrier {
         match command {
             Command::Batch { flock, path, tag } => self.batch(&flock, &path, tag, tell).await,
             Command::Terminate { flock, ids } => {
-                let (open, _) = self.open(&flock).await?;
+                let open = self.flocks.open(&flock).await?;
                 let done = jobs::terminate(&open.ports(), &ids, &who()).await?;
                 said("asked to stop", &done)
             }
             Command::Retry { flock, ids } => {
-                let (open, dir) = self.open(&flock).await?;
-                let done = jobs::retry(&open.ports(), &ids, &who(), open.settings().keep_days).await?;
-                flocks::start(&dir).await?;
+                let open = self.flocks.open(&flock).await?;
+                let done = jobs::retry(&open.ports(), &ids, &who(), open.keep_days()).await?;
+                open.wake().await?;
                 said("run again", &done)
             }
             Command::Retrieve { flock, ids, to } => self.retrieve(&flock, &ids, &to, tell).await,
             Command::SaveLog { flock, stream, to } => {
-                let (open, _) = self.open(&flock).await?;
+                let open = self.flocks.open(&flock).await?;
                 let to = expanded(&to);
                 let lines = logs::save(&open.ports(), &stream, &to).await?;
                 let path = to.display().to_string();
@@ -150,13 +152,13 @@ impl Carrier {
             }
             Command::CreateFlock { .. } => {
                 let request = create_request(&command);
-                let dir = flocks::create(&self.home, &request).await?;
+                let dir = flocks::create(self.flocks.home(), &request).await?;
                 Ok(plain(format!("created the flock {}", dir.name())))
             }
             Command::Deploy(wish) => self.deploy(&wish, tell, &CancellationToken::new()).await,
             Command::RollBack { flock, repository, release } => {
-                let target = self.target(&flock, repository.as_deref())?;
-                let registries = deploy::Registries::of_this_person().await;
+                let target = self.target(&flock, repository.as_deref()).await?;
+                let registries = deploy::Registries::for_target(&target).await;
                 let done = releases::roll_back(&target, &registries, &release).await?;
                 let whose = repository.as_deref().unwrap_or(&flock);
                 Ok(plain(format!("{whose} runs {} from now on", done.release.name)))
@@ -181,7 +183,7 @@ impl Carrier {
                 self.push_secrets(&flock, &path, merge, seen.as_deref()).await
             }
             Command::RemoveFlock { flock } => {
-                flocks::remove(&self.home, &self.dir(&flock)?).await?;
+                flocks::remove(self.flocks.home(), &self.dir(&flock)?).await?;
                 Ok(plain(format!("removed the flock {flock}")))
             }
         }
@@ -194,7 +196,7 @@ impl Carrier {
         tag: Option<String>,
         tell: &Tell<'_>,
     ) -> Result<Done, OperationError> {
-        let (open, dir) = self.open(flock).await?;
+        let open = self.flocks.open(flock).await?;
         tell.say(0, 0, "looking at the folder");
         let request = preflight::Request { path: expanded(path), tag, ..preflight::Request::default() };
         let plan = blocking(move || preflight::examine(&request)).await?;
@@ -204,7 +206,7 @@ impl Carrier {
         let now = || (progress.uploaded_jobs.load(Relaxed), total, "jobs uploaded");
         let report = tell.while_running(now, batch::batch(&ports, plan, &self.scratch, &progress)).await?;
         // After the upload, so that a supervisor about to stop for idleness finds it; and also after half of one.
-        flocks::start(&dir).await?;
+        open.wake().await?;
         let sent = report.jobs.iter().filter(|job| job.id.is_some()).count();
         let failed: Vec<(String, String)> = report
             .jobs
@@ -227,7 +229,7 @@ impl Carrier {
         to: &str,
         tell: &Tell<'_>,
     ) -> Result<Done, OperationError> {
-        let (open, _) = self.open(flock).await?;
+        let open = self.flocks.open(flock).await?;
         let (ports, to) = (open.ports(), expanded(to));
         let progress = retrieve::Progress::default();
         let now = || (progress.files.load(Relaxed), 0, "files fetched");
@@ -263,14 +265,14 @@ impl Carrier {
         merge: bool,
         shown: Option<&SecretsDiff>,
     ) -> Result<Done, OperationError> {
-        let store = LocalSecrets::new(&self.dir(flock)?);
-        let plan = secrets::plan(&store, &expanded(path), merge).await?;
+        let store = self.flocks.open(flock).await?.ports().secrets;
+        let plan = secrets::plan(store.as_ref(), &expanded(path), merge).await?;
         if plan.diff.as_ref().map(seen).as_ref() != shown {
             return Err(OperationError::Refused(format!(
                 "the folder or the secrets of {flock} have changed since they were shown; nothing was sent, look again"
             )));
         }
-        secrets::carry_out(&store, &plan).await?;
+        secrets::carry_out(store.as_ref(), &plan).await?;
         let count = plan.names().len();
         Ok(plain(format!("{flock} has {count} {} now", if count == 1 { "secret" } else { "secrets" })))
     }
@@ -281,8 +283,8 @@ impl Carrier {
         tell: &Tell<'_>,
         stop: &CancellationToken,
     ) -> Result<Done, OperationError> {
-        let request = self.request(wish)?;
-        let deployer = deploy::Deployer::of_this_person(self.deploying.clone()).await?;
+        let request = request(wish, self.target(&wish.flock, wish.repository.as_deref()).await?);
+        let deployer = deploy::Deployer::of_this_person(self.deploying.clone(), &request.target).await?;
         let mut last = Instant::now() - EVERY;
         let mut before: Option<deploy::DeployProgress> = None;
         let mut progress = |now: &deploy::DeployProgress| {
@@ -300,21 +302,11 @@ impl Carrier {
         Ok(plain(format!("{whose} runs {} from now on; its image is {image}", done.release)))
     }
 
-    fn request(&self, wish: &Wish) -> Result<deploy::Request, OperationError> {
-        let target = self.target(&wish.flock, wish.repository.as_deref())?;
-        let source = match &wish.source {
-            Source::Folder(path) => deploy::Source::Folder(expanded(path)),
-            Source::Image(name) => deploy::Source::Image(name.clone()),
-        };
-        let (nested, no_cache) = (wish.nested, wish.no_cache);
-        Ok(deploy::Request { nested, no_cache, ..deploy::Request::new(source, target) })
-    }
-
-    fn target(&self, flock: &str, repository: Option<&str>) -> Result<deploy::Target, OperationError> {
-        Ok(match repository {
-            Some(repository) => deploy::Target::Repository(repository.to_owned()),
-            None => deploy::Target::Flock(self.dir(flock)?),
-        })
+    async fn target(&self, flock: &str, repository: Option<&str>) -> Result<deploy::Target, OperationError> {
+        match repository {
+            Some(repository) => Ok(deploy::Target::Repository(repository.to_owned())),
+            None => self.flocks.open(flock).await?.target(),
+        }
     }
 
     /// For the journal: what is done, to which flock, to what in it, and the command line that does the same.
@@ -342,14 +334,12 @@ impl Carrier {
                 ("local create", name.clone(), Vec::new(), equivalent::create(&create_request(command)))
             }
             Command::Deploy(wish) => {
-                // Without its flock there is nothing to deploy to, and no line that would.
-                let line = self.request(wish).map(|request| equivalent::deploy(&request)).unwrap_or_default();
+                let line = equivalent::deploy(&request(wish, typed(&wish.flock, wish.repository.as_deref())));
                 let whose = wish.repository.as_ref().unwrap_or(&wish.flock);
                 ("deploy", whose.clone(), vec![wish.source.text().to_owned()], line)
             }
             Command::RollBack { flock, repository, release } => {
-                let target = self.target(flock, repository.as_deref());
-                let line = target.map(|target| equivalent::rollback(&target, release)).unwrap_or_default();
+                let line = equivalent::rollback(&typed(flock, repository.as_deref()), release);
                 let whose = repository.as_ref().unwrap_or(flock);
                 ("rollback", whose.clone(), vec![release.clone()], line)
             }
@@ -377,13 +367,29 @@ impl Carrier {
     }
 
     fn dir(&self, flock: &str) -> Result<FlockDir, OperationError> {
-        flocks::find(&self.home, flock)
+        flocks::find(self.flocks.home(), flock)
     }
+}
 
-    async fn open(&self, flock: &str) -> Result<(LocalFlock, FlockDir), OperationError> {
-        let dir = self.dir(flock)?;
-        let to_open = dir.clone();
-        Ok((blocking(move || LocalFlock::open(&to_open)).await?, dir))
+/// A deploy, as the form asks for it.
+fn request(wish: &Wish, target: deploy::Target) -> deploy::Request {
+    let source = match &wish.source {
+        Source::Folder(path) => deploy::Source::Folder(expanded(path)),
+        Source::Image(name) => deploy::Source::Image(name.clone()),
+    };
+    let (nested, no_cache) = (wish.nested, wish.no_cache);
+    deploy::Request { nested, no_cache, ..deploy::Request::new(source, target) }
+}
+
+/// A target as it is typed on a command line, for the journal: of a flock that is not open its name is known.
+fn typed(flock: &str, repository: Option<&str>) -> deploy::Target {
+    match repository {
+        Some(repository) => deploy::Target::Repository(repository.to_owned()),
+        None => deploy::Target::Aws {
+            flock: flock.to_owned(),
+            repository: String::new(),
+            profile: Profile::default(),
+        },
     }
 }
 

@@ -3,22 +3,21 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use shepard_cloud::CloudError;
-use shepard_cloud::local::{Home, LocalFlock, Watch};
+use shepard_cloud::local::Home;
 use shepard_cloud::ports::Cursor;
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::carry::Carrier;
-use super::fetch::Reader;
+use super::fetch::{Reader, problem};
 use crate::app::effect::{OpId, Policy, Request};
-use crate::app::remote::{Problem, ProblemKind};
 use crate::app::store::{ViewJob, ViewResult};
 use crate::app::{Command, Model, Msg, Sub};
 use crate::config::Config;
 use crate::feeds::pump::pump;
-use crate::feeds::{flocks, jobs, logs};
+use crate::feeds::{blocking, flocks, jobs, logs};
+use crate::operations::flock::{Nowhere, Opener};
 
 /// Threads a sort or filter may use.
 const SORT_THREADS: u32 = 2;
@@ -45,7 +44,7 @@ struct Slot {
 
 /// Everything that runs beside the loop.
 pub(super) struct Runner {
-    home: Home,
+    flocks: Arc<Opener>,
     reader: Arc<Reader>,
     carrier: Arc<Carrier>,
     news: mpsc::Sender<Msg>,
@@ -60,11 +59,11 @@ pub(super) struct Runner {
 impl Runner {
     /// With nothing under way. News go to the loop's channel.
     pub(super) fn new(config: &Config, news: mpsc::Sender<Msg>) -> Self {
-        let home = Home::new(&config.dirs.data);
+        let flocks = Arc::new(Opener::new(Home::new(&config.dirs.data), Arc::new(Nowhere)));
         Self {
-            reader: Arc::new(Reader::new(config, home.clone())),
-            carrier: Arc::new(Carrier::new(config, home.clone())),
-            home,
+            reader: Arc::new(Reader::new(config, Arc::clone(&flocks))),
+            carrier: Arc::new(Carrier::new(config, Arc::clone(&flocks))),
+            flocks,
             news,
             tasks: JoinSet::new(),
             feeds: HashMap::new(),
@@ -92,8 +91,8 @@ impl Runner {
                 Sub::Jobs { flock } => model.data.jobs.get(flock).map_or(0, |jobs| jobs.cursor),
                 _ => 0,
             };
-            let task =
-                self.tasks.spawn(feed(sub.clone(), self.home.clone(), Cursor(cursor), self.news.clone()));
+            let (flocks, news) = (Arc::clone(&self.flocks), self.news.clone());
+            let task = self.tasks.spawn(feed(sub.clone(), flocks, Cursor(cursor), news));
             self.feeds.insert(sub, task);
         }
     }
@@ -196,22 +195,25 @@ fn failed() -> Msg {
 }
 
 /// One feed, from its beginning. One that cannot begin says so and tries again: a flock may be made meanwhile.
-async fn feed(sub: Sub, home: Home, cursor: Cursor, news: mpsc::Sender<Msg>) -> End {
+async fn feed(sub: Sub, opener: Arc<Opener>, cursor: Cursor, news: mpsc::Sender<Msg>) -> End {
     let began = match &sub {
         Sub::Flocks => {
-            pump(sub.clone(), flocks::Flocks::new(home), news).await;
+            pump(sub.clone(), flocks::Flocks::new(opener.home().clone()), news).await;
             return End::Quiet;
         }
-        Sub::Jobs { flock } => match open(&home, flock).await {
-            Ok((open, watch)) => {
-                let source = jobs::Jobs::new(flock.clone(), open.ports().table, watch, cursor);
+        Sub::Jobs { flock } => match opener.open(flock).await {
+            Ok(open) => {
+                let table = open.ports().table;
+                // The first look at a flock of this machine blocks.
+                let signs = blocking(move || open.signs()).await;
+                let source = jobs::Jobs::new(flock.clone(), table, signs, cursor);
                 pump(sub.clone(), source, news).await;
                 Ok(())
             }
             Err(error) => Err(error),
         },
-        Sub::Log { flock, stream, minutes, .. } => match open(&home, flock).await {
-            Ok((open, _)) => {
+        Sub::Log { flock, stream, minutes, .. } => match opener.open(flock).await {
+            Ok(open) => {
                 let source = logs::Stream::new(stream.clone(), open.ports().logs, *minutes);
                 pump(sub.clone(), source, news).await;
                 Ok(())
@@ -221,18 +223,8 @@ async fn feed(sub: Sub, home: Home, cursor: Cursor, news: mpsc::Sender<Msg>) -> 
     };
     match began {
         Ok(()) => End::Quiet,
-        Err(error) => End::Feed(Msg::FeedFailed(sub, Problem::new(ProblemKind::NotFound, error.to_string()))),
+        Err(error) => End::Feed(Msg::FeedFailed(sub, problem(&error))),
     }
-}
-
-/// Opens a flock away from the loop: SQLite blocks.
-async fn open(home: &Home, flock: &str) -> Result<(LocalFlock, Watch), CloudError> {
-    let dir = home.flock(flock)?;
-    let opened = tokio::task::spawn_blocking(move || {
-        let open = LocalFlock::open(&dir)?;
-        Ok((open, Watch::new(&dir)))
-    });
-    opened.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }
 
 #[cfg(test)]

@@ -2,10 +2,9 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
-use shepard_cloud::CloudError;
-use shepard_cloud::local::{Home, LocalFlock, LocalSecrets};
 use shepard_model::{JobId, JobRow};
 
 use crate::app::Msg;
@@ -17,8 +16,9 @@ use crate::app::msg::{
 use crate::app::remote::{Problem, ProblemKind};
 use crate::config::Config;
 use crate::feeds::{self, blocking};
+use crate::operations::flock::Opener;
 use crate::operations::journal::Journal;
-use crate::operations::{Class, OperationError, deploy, flocks, outlook, preflight, releases, secrets};
+use crate::operations::{Class, OperationError, deploy, outlook, preflight, releases, secrets};
 use crate::ui::time;
 
 /// Entries of the journal that are shown.
@@ -31,20 +31,20 @@ const PATHS: usize = 200;
 
 /// Reads for the screens.
 pub(super) struct Reader {
-    home: Home,
+    flocks: Arc<Opener>,
     journal: Journal,
 }
 
 impl Reader {
-    pub(super) fn new(config: &Config, home: Home) -> Self {
-        Self { home, journal: Journal::at(config.dirs.journal()) }
+    pub(super) fn new(config: &Config, flocks: Arc<Opener>) -> Self {
+        Self { flocks, journal: Journal::at(config.dirs.journal()) }
     }
 
     /// Reads what a request asks for. Always ends in a message: a failure is one too.
     pub(super) async fn read(&self, request: Request) -> Msg {
         Msg::Loaded(match request {
             Request::Job { flock, id } => {
-                let row = self.row(&flock, &id).await.map_err(|error| feeds::problem(&error));
+                let row = self.row(&flock, &id).await.map_err(|error| problem(&error));
                 Loaded::Job { flock, id, row: row.map(|row| row.map(Box::new)) }
             }
             Request::Journal => {
@@ -100,21 +100,21 @@ impl Reader {
     async fn examined(&self, flock: &str, path: &str) -> Result<preflight::Plan, OperationError> {
         let request = preflight::Request { path: expanded(path), ..preflight::Request::default() };
         let mut plan = blocking(move || preflight::examine(&request)).await?;
-        let dir = flocks::find(&self.home, flock)?;
-        let open = blocking(move || LocalFlock::open(&dir)).await?;
-        preflight::against_flock(&mut plan, &open.ports(), open.settings()).await?;
+        let open = self.flocks.open(flock).await?;
+        preflight::against_flock(&mut plan, &open.ports(), &open.payload()?).await?;
         Ok(plan)
     }
 
     async fn secrets(&self, flock: &str, path: &str, merge: bool) -> Result<SecretsReport, OperationError> {
-        let store = LocalSecrets::new(&flocks::find(&self.home, flock)?);
+        let store = self.flocks.open(flock).await?.ports().secrets;
+        let store = store.as_ref();
         let stored = async || -> Result<SecretsDiff, OperationError> {
-            Ok(SecretsDiff { unchanged: secrets::list(&store).await?, ..SecretsDiff::default() })
+            Ok(SecretsDiff { unchanged: secrets::list(store).await?, ..SecretsDiff::default() })
         };
         if path.is_empty() {
             return Ok(SecretsReport { diff: Some(stored().await?), ..SecretsReport::default() });
         }
-        let plan = secrets::plan(&store, &expanded(path), merge).await?;
+        let plan = secrets::plan(store, &expanded(path), merge).await?;
         let diff = match &plan.diff {
             Some(_) if plan.asked == 0 => Some(stored().await?),
             diff => diff.as_ref().map(seen),
@@ -130,9 +130,9 @@ impl Reader {
     ) -> Result<Vec<ReleaseRow>, OperationError> {
         let target = match repository {
             Some(repository) => deploy::Target::Repository(repository.to_owned()),
-            None => deploy::Target::Flock(flocks::find(&self.home, flock)?),
+            None => self.flocks.open(flock).await?.target()?,
         };
-        let found = releases::list(&target, &deploy::Registries::of_this_person().await).await?;
+        let found = releases::list(&target, &deploy::Registries::for_target(&target).await).await?;
         let row = |one: releases::Release| ReleaseRow {
             name: one.name,
             at_ms: one.at_ms,
@@ -142,10 +142,8 @@ impl Reader {
         Ok(found.into_iter().map(row).collect())
     }
 
-    async fn row(&self, flock: &str, id: &JobId) -> Result<Option<JobRow>, CloudError> {
-        let dir = self.home.flock(flock)?;
-        let open = blocking(move || LocalFlock::open(&dir)).await?;
-        open.ports().table.get(id).await
+    async fn row(&self, flock: &str, id: &JobId) -> Result<Option<JobRow>, OperationError> {
+        Ok(self.flocks.open(flock).await?.ports().table.get(id).await?)
     }
 }
 

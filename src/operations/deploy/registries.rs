@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use shepard_cloud::aws::Profile;
 use shepard_cloud::aws::registry::{Ecr, is_ecr};
 use shepard_cloud::images::{Login, Logins, Registry, Repository};
 use shepard_cloud::ports::Page;
@@ -11,6 +10,7 @@ use shepard_cloud::registry::{DockerLogins, Oci};
 use shepard_cloud::{CloudError, Kind};
 
 use super::super::error::{OperationError, Result};
+use super::Target;
 
 /// Logins to registries, and what their repositories have.
 #[derive(Clone)]
@@ -37,10 +37,10 @@ pub struct Place {
 }
 
 impl Registries {
-    /// Those of this person. Asks nothing of anybody.
-    pub async fn of_this_person() -> Self {
+    /// Those of this person; on AWS with the credentials that the target is asked by. Asks nothing of anybody.
+    pub async fn for_target(target: &Target) -> Self {
         let own = Arc::new(Own {
-            ecr: Ecr::connect(&Profile::default()).await,
+            ecr: Ecr::connect(&target.profile()).await,
             docker: DockerLogins::of_this_person(),
         });
         Self { logins: Arc::clone(&own) as Arc<dyn Logins>, registry: own }

@@ -53,15 +53,15 @@ struct Ready {
 }
 
 impl Deployer {
-    /// With the engine and the logins of this person.
+    /// With the engine and the logins of this person, as far as the target needs them.
     ///
     /// # Errors
     /// No engine answers.
-    pub async fn of_this_person(scratch: PathBuf) -> Result<Self> {
+    pub async fn of_this_person(scratch: PathBuf, target: &Target) -> Result<Self> {
         let engine = Engine::connect(None).await?;
         Ok(Self {
             engine,
-            registries: Registries::of_this_person().await,
+            registries: Registries::for_target(target).await,
             clock: Arc::new(WallClock),
             scratch,
         })
@@ -83,7 +83,9 @@ impl Deployer {
         let mut made = Made::default();
         let done = match &request.target {
             Target::Flock(flock) => self.to_flock(flock, request, &mut follow, &mut made, stop).await,
-            Target::Repository(text) => self.to_repository(text, request, &mut follow, &mut made, stop).await,
+            Target::Repository(text) | Target::Aws { repository: text, .. } => {
+                self.to_repository(text, request, &mut follow, &mut made, stop).await
+            }
         };
         for reference in made.references.iter().rev() {
             if let Err(error) = self.engine.remove_image(reference).await {
