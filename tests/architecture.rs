@@ -52,6 +52,10 @@ const NEVER: &[(&str, &[&str])] = &[
     ("src/feeds", &["ratatui", "crossterm", "crate::screens"]),
     ("src/operations", &["ratatui", "crossterm", "crate::app", "crate::screens", "crate::shell", "println!"]),
     ("src/local", &["ratatui", "crossterm", "crate::app", "crate::screens", "crate::shell"]),
+    (
+        "src/template",
+        &["ratatui", "crossterm", "crate::app", "crate::screens", "crate::shell", "shepard_cloud", "tokio"],
+    ),
     ("src/commands", &["ratatui", "crossterm", "crate::app", "crate::screens"]),
 ];
 
