@@ -6,7 +6,7 @@
 //! DynamoDB, Batch and Secrets Manager; [`absent`] is a port that a program was not given, [`notice`] what a host's
 //! owner announces. [`secret`] is the form in which secrets are kept.
 //!
-//! [`stacks`] is the same for what stands a flock up and takes it down.
+//! [`stacks`], [`survey`], [`artefacts`] and [`holdings`] are the same for what stands a flock up and takes it down.
 //!
 //! [`images`] is the same for image registries, which only a deploy needs, and [`registry`] is any that speaks the API of OCI.
 //!
@@ -15,9 +15,11 @@
 //! the simulator all use it.
 
 pub mod absent;
+pub mod artefacts;
 #[cfg(feature = "aws")]
 pub mod aws;
 pub mod error;
+pub mod holdings;
 pub mod images;
 #[cfg(feature = "local")]
 pub mod local;
@@ -27,6 +29,7 @@ pub mod ports;
 pub mod registry;
 pub mod secret;
 pub mod stacks;
+pub mod survey;
 
 pub use error::{CloudError, Kind, Result};
 pub use ports::{Clock, Compute, Logs, Objects, Ports, Queue, Secrets, Table};

@@ -164,6 +164,8 @@ pub trait Stacks: Send + Sync {
     async fn list(&self, from: Option<&str>) -> Result<Page<Stack>>;
     /// One stack, by name or ARN; None where there is none. A removed one is found by its ARN.
     async fn describe(&self, name: &str) -> Result<Option<Stack>>;
+    /// ARN of the stack of this name that was removed last, for as long as CloudFormation remembers it: 90 days.
+    async fn removed(&self, name: &str) -> Result<Option<String>>;
     /// Its resources. `NotFound` where there is no such stack.
     async fn resources(&self, name: &str) -> Result<Vec<Resource>>;
     /// Its events, newest first, a page at a time. `NotFound` where there is no such stack.

@@ -101,7 +101,7 @@ pub(super) fn batch_once(config: &SdkConfig) -> aws_sdk_batch::Client {
 }
 
 /// The endpoint that the environment or the profile sets for a service, or for all.
-fn endpoint_of(config: &SdkConfig, service: &'static str) -> Option<String> {
+pub(super) fn endpoint_of(config: &SdkConfig, service: &'static str) -> Option<String> {
     let key = ServiceConfigKey::builder().service_id(service).env("AWS_ENDPOINT_URL").profile("endpoint_url");
     let own = key.build().ok().and_then(|key| config.service_config()?.load_config(key));
     own.or_else(|| config.endpoint_url().map(str::to_owned))

@@ -10,16 +10,21 @@
 //! | [`secrets`] | Secrets Manager |
 //! | [`registry`] | ECR's logins and tags |
 //! | [`stacks`] | CloudFormation |
+//! | [`survey`], [`holdings`], [`artefacts`] | what an account has; what a stack holds; what a stack is made from |
 //! | [`notice`] | Spot's notices, off the instance's metadata |
 //! | `error` | the services' errors as [`crate::CloudError`] |
 //!
 //! Nothing here decides anything, and nothing is created: buckets, queues, tables and job definitions are the stack's.
 //! Logs have no adapter yet; a flock gives [`Absent`] for them.
 
+#[cfg(feature = "account")]
+pub mod artefacts;
 pub mod compute;
 mod connect;
 mod error;
 mod feed;
+#[cfg(feature = "account")]
+pub mod holdings;
 mod item;
 pub mod notice;
 pub mod objects;
@@ -28,6 +33,8 @@ pub mod registry;
 pub mod secrets;
 #[cfg(feature = "account")]
 pub mod stacks;
+#[cfg(feature = "account")]
+pub mod survey;
 pub mod table;
 mod upload;
 mod value;
@@ -124,6 +131,39 @@ pub async fn secrets_of(store: String, profile: &Profile) -> secrets::ManagedSec
 #[cfg(feature = "account")]
 pub async fn stacks_of(profile: &Profile) -> stacks::CloudFormation {
     stacks::CloudFormation::new(aws_sdk_cloudformation::Client::new(&connect::load(profile).await))
+}
+
+/// What stands a flock up and takes it down, for one account and region.
+#[cfg(feature = "account")]
+#[derive(Clone)]
+pub struct Site {
+    /// Its stacks.
+    pub stacks: Arc<dyn crate::stacks::Stacks>,
+    /// What it has.
+    pub survey: Arc<dyn crate::survey::Surveyor>,
+    /// What its stacks hold.
+    pub holdings: Arc<dyn crate::holdings::Holdings>,
+    /// What its stacks are made from.
+    pub artefacts: Arc<dyn crate::artefacts::Artefacts>,
+}
+
+#[cfg(feature = "account")]
+impl fmt::Debug for Site {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Site").finish_non_exhaustive()
+    }
+}
+
+/// The adapters for an account and region. Asks nothing of AWS.
+#[cfg(feature = "account")]
+pub async fn site_of(profile: &Profile) -> Site {
+    let config = connect::load(profile).await;
+    Site {
+        stacks: Arc::new(stacks::CloudFormation::new(aws_sdk_cloudformation::Client::new(&config))),
+        survey: Arc::new(survey::Account::new(&config)),
+        holdings: Arc::new(holdings::AwsHoldings::new(&config)),
+        artefacts: Arc::new(artefacts::S3Artefacts::new(&config)),
+    }
 }
 
 fn managed(config: &SdkConfig, store: String) -> secrets::ManagedSecrets {

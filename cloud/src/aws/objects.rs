@@ -345,7 +345,7 @@ fn first(range: &str) -> Option<u64> {
 }
 
 /// A key as S3 writes it into a list on request: `%` and two hex digits, and `+` for a blank.
-fn decoded(key: &str) -> String {
+pub(super) fn decoded(key: &str) -> String {
     let mut bytes = Vec::with_capacity(key.len());
     let mut rest = key.as_bytes();
     while let Some((first, others)) = rest.split_first() {

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use aws_sdk_cloudformation::Client;
 use aws_sdk_cloudformation::primitives::DateTime;
 use aws_sdk_cloudformation::types::{
-    self, Capability, ChangeSetType, ExecutionStatus, OnFailure, Parameter, Tag, TemplateStage,
+    self, Capability, ChangeSetType, ExecutionStatus, OnFailure, Parameter, StackStatus, Tag, TemplateStage,
 };
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
@@ -55,6 +55,25 @@ impl Stacks for CloudFormation {
                 error if error.kind == Kind::NotFound => Ok(None),
                 error => Err(error),
             },
+        }
+    }
+
+    async fn removed(&self, name: &str) -> Result<Option<String>> {
+        let (mut last, mut from) = (None, None);
+        loop {
+            let request = self.client.list_stacks().stack_status_filter(StackStatus::DeleteComplete);
+            let answer = request.set_next_token(from).send().await;
+            let answer = answer.map_err(|error| refused("list the removed stacks", name, &error))?;
+            for one in answer.stack_summaries().iter().filter(|one| one.stack_name() == Some(name)) {
+                let found = (millis(one.deletion_time()), text(one.stack_id()));
+                if last.as_ref().is_none_or(|known| *known < found) {
+                    last = Some(found);
+                }
+            }
+            from = next(answer.next_token());
+            if from.is_none() {
+                return Ok(last.map(|(_, id)| id));
+            }
         }
     }
 
