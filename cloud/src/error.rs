@@ -10,6 +10,8 @@ pub enum Kind {
     Auth,
     /// The session has run out; a renewal helps.
     Expired,
+    /// A code of a device for multi-factor authentication is needed: only the person has it.
+    Mfa,
     /// Known, and not allowed.
     Denied,
     /// There is no such thing.
@@ -39,6 +41,7 @@ impl Kind {
         match self {
             Self::Auth => "auth",
             Self::Expired => "expired",
+            Self::Mfa => "mfa",
             Self::Denied => "denied",
             Self::NotFound => "not_found",
             Self::Conflict => "conflict",
@@ -80,6 +83,13 @@ impl CloudError {
         self
     }
 
+    /// The action that was denied and to what, where the service says so.
+    pub fn denied(&self) -> Option<(String, Option<String>)> {
+        let words = self.source.as_ref()?.to_string();
+        let denied = shepard_model::denied::denied(&words)?;
+        Some((denied.action.to_owned(), denied.resource.map(str::to_owned)))
+    }
+
     /// An I/O error on a path, its kind read off the operating system's.
     pub fn io(operation: &'static str, target: impl Into<String>, error: std::io::Error) -> Self {
         use std::io::ErrorKind as Io;
@@ -105,6 +115,7 @@ impl fmt::Display for CloudError {
             (_, Some(source)) => write!(f, ": {source}"),
             (Kind::Auth, None) => f.write_str(": no valid credentials"),
             (Kind::Expired, None) => f.write_str(": the session has expired"),
+            (Kind::Mfa, None) => f.write_str(": an MFA code is needed"),
             (Kind::Denied, None) => f.write_str(": not allowed"),
             (Kind::NotFound, None) => f.write_str(": there is no such thing"),
             (Kind::Conflict, None) => f.write_str(": it exists already or has changed"),

@@ -10,6 +10,8 @@ pub enum ProblemKind {
     Auth,
     /// Credentials that have run out.
     Expired,
+    /// An MFA code is needed.
+    Mfa,
     /// Not allowed.
     Denied,
     /// Not there.
@@ -39,6 +41,13 @@ impl Problem {
     /// A problem of a kind.
     pub fn new(kind: ProblemKind, text: impl Into<String>) -> Self {
         Self { kind, text: text.into() }
+    }
+}
+
+impl ProblemKind {
+    /// The session with AWS is what is missing: feeds of the account wait until it is renewed.
+    pub fn is_of_the_session(self) -> bool {
+        matches!(self, Self::Auth | Self::Expired | Self::Mfa)
     }
 }
 

@@ -24,6 +24,7 @@ pub fn kind(kind: Kind) -> ProblemKind {
     match kind {
         Kind::Auth => ProblemKind::Auth,
         Kind::Expired => ProblemKind::Expired,
+        Kind::Mfa => ProblemKind::Mfa,
         Kind::Denied => ProblemKind::Denied,
         Kind::NotFound => ProblemKind::NotFound,
         Kind::Throttled => ProblemKind::Throttled,

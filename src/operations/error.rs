@@ -99,9 +99,13 @@ impl OperationError {
                 Kind::NotFound => Class::NotFound,
                 Kind::Conflict | Kind::Denied => Class::Refused,
                 Kind::Invalid => Class::Usage,
-                Kind::Auth | Kind::Expired | Kind::Throttled | Kind::Offline | Kind::Full | Kind::Other => {
-                    Class::Environment
-                }
+                Kind::Auth
+                | Kind::Expired
+                | Kind::Mfa
+                | Kind::Throttled
+                | Kind::Offline
+                | Kind::Full
+                | Kind::Other => Class::Environment,
             },
         }
     }

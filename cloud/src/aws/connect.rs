@@ -7,9 +7,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use aws_config::identity::IdentityCache;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
 use aws_smithy_http_client::{Builder, tls};
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::service_config::ServiceConfigKey;
@@ -40,21 +42,73 @@ pub struct Profile {
     pub file: Option<PathBuf>,
     /// The region, in place of what the SDK would find. A worker is told it by a variable that the SDK does not know.
     pub region: Option<String>,
+    /// A role that is assumed with the credentials that the rest of this gives. Only the console does that.
+    pub role: Option<AssumeRole>,
+    /// Leave out the session that `set-role` may have left, which else counts before the environment wherever no
+    /// profile is named.
+    pub ambient: bool,
+}
+
+/// A role to assume.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct AssumeRole {
+    /// Its ARN.
+    pub arn: String,
+    /// ARN or serial number of the device whose code it asks for. None takes the profile's own `mfa_serial`, if the role
+    /// cannot be had without a code.
+    pub serial: Option<String>,
+    /// External id that its trust policy asks for.
+    pub external_id: Option<String>,
+    /// Name of the session; None makes one up.
+    pub session_name: Option<String>,
+    /// How long the session lasts, in seconds; None is the service's hour.
+    pub seconds: Option<u32>,
+}
+
+impl AssumeRole {
+    /// One of which nothing but the ARN is known.
+    pub fn of(arn: impl Into<String>) -> Self {
+        Self { arn: arn.into(), ..Self::default() }
+    }
 }
 
 impl Profile {
     /// The one of an account.
     pub fn of(account: &Account) -> Self {
-        Self { name: account.profile.clone(), file: None, region: account.region.clone() }
+        Self {
+            name: account.profile.clone(),
+            region: account.region.clone(),
+            role: account.role.clone().map(AssumeRole::of),
+            ..Self::default()
+        }
+    }
+
+    /// The file to read in place of the SDK's own, as it wants it.
+    pub(super) fn files(&self) -> Option<EnvConfigFiles> {
+        let file = self.file.as_ref()?;
+        Some(EnvConfigFiles::builder().with_file(EnvConfigFileKind::Config, file).build())
     }
 }
 
 /// Reads the configuration.
 pub(super) async fn load(profile: &Profile) -> SdkConfig {
-    let client = Builder::new()
+    let client = client();
+    let found = configuration(profile, client.clone()).await;
+    #[cfg(feature = "account")]
+    let found = super::credentials::over(found, profile, client);
+    found
+}
+
+/// The client of HTTP, with TLS.
+pub(super) fn client() -> SharedHttpClient {
+    Builder::new()
         .pool_idle_timeout(IDLE)
         .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
-        .build_https();
+        .build_https()
+}
+
+/// What the SDK makes of the environment and the files by itself.
+pub(super) async fn configuration(profile: &Profile, client: SharedHttpClient) -> SdkConfig {
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(CONNECT)
         .operation_attempt_timeout(ATTEMPT)
@@ -64,16 +118,17 @@ pub(super) async fn load(profile: &Profile) -> SdkConfig {
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
         .http_client(client)
         .timeout_config(timeouts)
-        .retry_config(retries);
+        .retry_config(retries)
+        // The SDK's five seconds would be too few for a role behind a role behind a slow proxy.
+        .identity_cache(IdentityCache::lazy().load_timeout(OPERATION).build());
     if let Some(region) = &profile.region {
         loader = loader.region(Region::new(region.clone()));
     }
     if let Some(name) = &profile.name {
         loader = loader.profile_name(name);
     }
-    if let Some(file) = &profile.file {
-        let files = EnvConfigFiles::builder().with_file(EnvConfigFileKind::Config, file);
-        loader = loader.profile_files(files.build()).empty_test_environment();
+    if let Some(files) = profile.files() {
+        loader = loader.profile_files(files).empty_test_environment();
     }
     loader.load().await
 }

@@ -9,7 +9,7 @@ use std::fmt;
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
-use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_runtime_api::client::result::{ConnectorError, SdkError};
 use aws_smithy_types::error::metadata::{ErrorMetadata, ProvideErrorMetadata};
 use aws_smithy_types::retry::ErrorKind;
 
@@ -80,8 +80,9 @@ where
             let request = meta.extra("aws_request_id").map(str::to_owned);
             failed.because(Said { code, message: message.map(str::to_owned), request })
         }
-        // What the client itself says of a request it could not send or an answer it could not read.
-        _ => failed.because(chain(error)),
+        // What the client itself says of a request it could not send or an answer it could not read. Where it had no
+        // credentials, only why not.
+        _ => failed.because(cause_of(error).map_or_else(|| chain(error), ToString::to_string)),
     }
 }
 
@@ -109,7 +110,8 @@ where
             Some(kind) => kind,
             None => kind_of_status(status(error)),
         },
-        SdkError::TimeoutError(_) => Kind::Offline,
+        // One that ran out while credentials were looked for has their kind.
+        SdkError::TimeoutError(_) => credentials(error).unwrap_or(Kind::Offline),
         SdkError::DispatchFailure(failure)
             if failure.is_io()
                 || failure.is_timeout()
@@ -211,9 +213,15 @@ fn kind_of_status(status: u16) -> Kind {
 
 /// The kind, where it is the credentials that could not be had.
 fn credentials(error: &(dyn Error + 'static)) -> Option<Kind> {
+    if let Some(own) = cause_of(error) {
+        return Some(own.kind);
+    }
     let mut cause = Some(error);
     while let Some(error) = cause {
         if error.is::<CredentialsError>() {
+            if is_offline(error) {
+                return Some(Kind::Offline);
+            }
             // The provider of SSO has no type of its own for a session that has run out.
             let expired = chain(error).to_ascii_lowercase().contains("expired");
             return Some(if expired { Kind::Expired } else { Kind::Auth });
@@ -223,8 +231,56 @@ fn credentials(error: &(dyn Error + 'static)) -> Option<Kind> {
     None
 }
 
+/// Our own error among the causes: the one of the credentials.
+fn cause_of<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a CloudError> {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(own) = error.downcast_ref::<CloudError>() {
+            return Some(own);
+        }
+        cause = error.source();
+    }
+    None
+}
+
+/// Something did not come through on the way to the credentials.
+fn is_offline(error: &(dyn Error + 'static)) -> bool {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if error
+            .downcast_ref::<ConnectorError>()
+            .is_some_and(|connector| connector.is_io() || connector.is_timeout())
+        {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
+/// An operation for which there were no credentials.
+#[cfg(feature = "account")]
+pub(super) fn unauthenticated(operation: &'static str, target: &str, error: &CredentialsError) -> CloudError {
+    let words = cause_of(error).map_or_else(|| chain(error), ToString::to_string);
+    CloudError::new(operation, target, credentials(error).unwrap_or(Kind::Auth)).because(words)
+}
+
+/// Credentials that a provider of the SDK could not give.
+#[cfg(feature = "account")]
+pub(super) fn unfound(whose: &str, error: &CredentialsError) -> CloudError {
+    let kind = credentials(error).unwrap_or(Kind::Auth);
+    let failed = CloudError::new("find credentials", whose, kind);
+    let help = "; run `aws configure`, or name a profile with --profile";
+    match error {
+        CredentialsError::CredentialsNotLoaded(_) if whose.is_empty() => {
+            failed.because(format!("there are none in the environment, in ~/.aws, or of this machine{help}"))
+        }
+        error => failed.because(chain(error)),
+    }
+}
+
 /// An error and its causes on one line.
-fn chain(error: &(dyn Error + 'static)) -> String {
+pub(super) fn chain(error: &(dyn Error + 'static)) -> String {
     let (mut words, mut cause) = (error.to_string(), error.source());
     while let Some(error) = cause {
         let said = error.to_string();

@@ -3,6 +3,10 @@
 //! | module | holds |
 //! |---|---|
 //! | `connect` | region, credentials, endpoints, timeouts, retries |
+//! | `credentials`, `chain` | whose credentials: a profile's chain of roles, an MFA session, the role of `set-role` |
+//! | `session`, [`set_role`] | sessions that are kept in files: the AWS CLI's, and that of `set-role` |
+//! | [`renew`] | what a renewal of a session takes, and doing it |
+//! | [`identity`] | who one is |
 //! | [`objects`], `upload`, `writer` | S3; a file as an object; an object piece by piece |
 //! | [`queue`] | SQS |
 //! | [`table`], `item`, `value`, `feed` | DynamoDB; a row and its variables as an item; what changed |
@@ -19,18 +23,30 @@
 
 #[cfg(feature = "account")]
 pub mod artefacts;
+#[cfg(feature = "account")]
+mod chain;
 pub mod compute;
 mod connect;
+#[cfg(feature = "account")]
+mod credentials;
 mod error;
 mod feed;
 #[cfg(feature = "account")]
 pub mod holdings;
+#[cfg(feature = "account")]
+pub mod identity;
 mod item;
 pub mod notice;
 pub mod objects;
 pub mod queue;
 pub mod registry;
+#[cfg(feature = "account")]
+pub mod renew;
 pub mod secrets;
+#[cfg(feature = "account")]
+mod session;
+#[cfg(feature = "account")]
+pub mod set_role;
 #[cfg(feature = "account")]
 pub mod stacks;
 #[cfg(feature = "account")]
@@ -46,7 +62,7 @@ use std::sync::Arc;
 
 use aws_config::SdkConfig;
 
-pub use connect::{Profile, may_be_logged};
+pub use connect::{AssumeRole, Profile, may_be_logged};
 
 use shepard_model::AwsFlockInfo;
 

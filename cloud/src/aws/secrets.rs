@@ -61,7 +61,7 @@ impl Secrets for ManagedSecrets {
         let answer = request.send().await.map_err(|error| {
             // Who may not do it is told the role and the action; other words could be about what was sent.
             match kind(&error) {
-                Kind::Denied | Kind::Auth | Kind::Expired | Kind::NotFound => {
+                Kind::Denied | Kind::Auth | Kind::Expired | Kind::Mfa | Kind::NotFound => {
                     helped(failed(WRITE, &self.store, &error))
                 }
                 _ => failed_quietly(WRITE, &self.store, &error),

@@ -135,7 +135,7 @@ impl Emulator {
     }
 
     pub(crate) fn profile(&self) -> Profile {
-        Profile { name: Some("emulator".into()), file: Some(self.dir.join("config")), region: None }
+        Profile { name: Some("emulator".into()), file: Some(self.dir.join("config")), ..Profile::default() }
     }
 
     fn ask(&self, what: &serde_json::Value) -> serde_json::Value {

@@ -43,7 +43,7 @@ async fn flock(address: SocketAddr, credentials: &str) -> Ports {
         jobs: Some(Jobs { queue: "jobs".into(), definition: "definition:3".into() }),
         secrets: Some("flock-secrets".into()),
         keep_days: 30,
-        profile: Profile { name: Some("p".into()), file: Some(file), region: None },
+        profile: Profile { name: Some("p".into()), file: Some(file), ..Profile::default() },
     };
     aws::connect(settings).await.ports()
 }

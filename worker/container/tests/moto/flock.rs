@@ -54,7 +54,7 @@ impl<'a> Flock<'a> {
             secrets: None,
             jobs: Some(Jobs { queue: job_queue.clone(), definition: text(&made["job_definition"]) }),
             keep_days: 30,
-            profile: Profile { name: Some("moto".to_owned()), file: Some(config), region: None },
+            profile: Profile { name: Some("moto".to_owned()), file: Some(config), ..Profile::default() },
         };
         let ports = site.runtime.block_on(aws::connect(settings)).ports();
         let variables = made["variables"].as_object().expect("variables");
