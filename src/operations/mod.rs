@@ -16,6 +16,7 @@
 //! | [`retrieve`] | bringing results here |
 //! | [`deploy`], [`releases`] | what a flock runs, and going back to what it ran |
 //! | [`secrets`] | a folder's files into a flock's secrets, by name |
+//! | [`stack`] | standing a flock up on AWS, changing it, watching it, taking it down |
 //! | [`outlook`] | what can be said of a deploy before anything is built |
 //! | [`journal`] | the append-only record of what was done |
 //! | [`equivalent`] | the command line that does the same as a key did |
@@ -36,6 +37,7 @@ pub mod preflight;
 pub mod releases;
 pub mod retrieve;
 pub mod secrets;
+pub mod stack;
 pub mod walk;
 
 pub use error::{Class, OperationError, Result};
