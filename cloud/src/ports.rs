@@ -3,15 +3,21 @@
 //! Every method may be cancelled by dropping its future and may be repeated; none retries by itself beyond what
 //! its service's client does, none blocks the thread, and every list comes in pages.
 
+mod compute;
+
 use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
-use shepard_model::{JobId, JobRow, JobSummary, ObjectRef, Refused, Shape, Transition};
+use shepard_model::{JobId, JobRow, JobSummary, ObjectRef, Refused, Transition};
 pub use shepard_model::{LogLine, LogSource};
 
 use crate::error::Result;
+
+pub use compute::{
+    ChildCounts, Compute, ComputeDetail, ComputeJob, ComputeState, ComputeTry, JobRequest, Listed,
+};
 
 /// What is known of an object without reading it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -124,6 +130,22 @@ pub enum Applied {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Cursor(pub u64);
 
+/// How a table's changes are learnt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// From the store itself, which knows them in order and says when there are any.
+    #[default]
+    Direct,
+    /// From the table's stream.
+    Stream,
+    /// By reading the whole table again and comparing.
+    Poll {
+        /// Milliseconds between two readings, as it is now: large tables and throttling make it longer.
+        every_ms: u64,
+    },
+}
+
 /// Rows that changed since a cursor: each at most once, as it is now.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Changes {
@@ -135,6 +157,11 @@ pub struct Changes {
     pub next: Cursor,
     /// More is there already.
     pub more: bool,
+    /// How they were learnt.
+    pub mode: Mode,
+    /// Milliseconds after which another look is worth its cost; 0 where the store says itself when something changed.
+    /// Without meaning where `more` is set. Who asks sooner is answered all the same.
+    pub wait_ms: u64,
 }
 
 /// The job table.
@@ -175,6 +202,19 @@ pub struct Depth {
     pub dead: u64,
 }
 
+/// How far dead letters are moved back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Redrive {
+    /// Moved by now.
+    pub moved: u64,
+    /// Still to be moved, as far as is known.
+    pub left: Option<u64>,
+    /// The store moves them by itself, also when nobody asks any more.
+    pub by_store: bool,
+    /// There is nothing more to do.
+    pub done: bool,
+}
+
 /// A queue with visibility, redelivery and dead letters. Delivers at least once.
 #[async_trait]
 pub trait Queue: Send + Sync {
@@ -190,64 +230,13 @@ pub trait Queue: Send + Sync {
     async fn depth(&self) -> Result<Depth>;
     /// Moves the dead letters back; gives how many.
     async fn redrive(&self) -> Result<u64>;
-}
-
-/// A job as the compute takes it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct JobRequest {
-    /// Names the submission: the job id, and its run where that is not the first. Submitting a name twice makes
-    /// two jobs on AWS, so the scheduler looks it up first where it may have been submitted before.
-    pub name: String,
-    /// Environment overrides, as the original's: names in `shepard_model::names::worker_env`.
-    pub environment: Vec<(String, String)>,
-    /// What it asks for beyond its definition.
-    pub shape: Shape,
-    /// 1 for a plain job; from 2 the children of an array job, which find out by their index what to do.
-    pub children: u32,
-}
-
-/// Where the compute says a job stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ComputeState {
-    /// Waiting for a place.
-    Runnable,
-    /// Being started.
-    Starting,
-    /// Running.
-    Running,
-    /// Ended with exit code 0.
-    Succeeded,
-    /// Ended otherwise.
-    Failed,
-}
-
-/// What the compute knows of a job.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ComputeJob {
-    /// The compute's id.
-    pub id: String,
-    /// The name it was submitted under.
-    pub name: String,
-    /// Where it stands.
-    pub state: ComputeState,
-    /// The compute's own reason.
-    pub reason: Option<String>,
-    /// Attempts begun.
-    pub attempts: u32,
-}
-
-/// Where jobs run.
-#[async_trait]
-pub trait Compute: Send + Sync {
-    /// Takes a job; gives the compute's id.
-    async fn submit(&self, job: &JobRequest) -> Result<String>;
-    /// The jobs submitted under a name, newest first.
-    async fn find(&self, name: &str) -> Result<Vec<ComputeJob>>;
-    /// What is known of these jobs; ones it has forgotten are absent.
-    async fn describe(&self, ids: &[String]) -> Result<Vec<ComputeJob>>;
-    /// Stops a job wherever it is; no error where it has ended.
-    async fn terminate(&self, id: &str, reason: &str) -> Result<()>;
+    /// The same step by step, so that progress can be shown and it can be stopped: give it `Redrive::default()`, then
+    /// what it gave, until that is done. After an error the same call goes on. Of one that is not gone on with, a store
+    /// that moves them by itself moves the rest all the same.
+    async fn redrive_step(&self, so_far: Redrive) -> Result<Redrive> {
+        let moved = so_far.moved + self.redrive().await?;
+        Ok(Redrive { moved, left: Some(0), by_store: false, done: true })
+    }
 }
 
 /// Lines of a stream and where to go on. An empty page is not the end: more may come.

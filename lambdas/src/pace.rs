@@ -7,6 +7,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use shepard_cloud::bucket::Bucket;
 use shepard_cloud::ports::{ComputeJob, JobRequest};
 use shepard_cloud::{CloudError, Kind, Ports, Result};
 
@@ -14,13 +15,6 @@ use shepard_cloud::{CloudError, Kind, Ports, Result};
 const SLOWEST: f64 = 0.5;
 /// What it begins with, as a part of the full rate.
 const BEGIN: f64 = 0.25;
-/// What a refusal leaves of the rate.
-const LEFT: f64 = 0.7;
-/// What a submission that went well adds to the rate, as a part of the full rate: little, because many instances may
-/// share what the account has, and each finds out its share by being refused.
-const CREEP: f64 = 0.002;
-/// Refusals within so many milliseconds are one: they answer submissions that were sent at the same rate.
-const ONE_REFUSAL_MS: i64 = 1_000;
 /// How much may go out at once after a pause, as a part of a second's tokens; at least one. 45 a second and 4 at
 /// once stay below 50 in any second.
 const BURST: f64 = 0.1;
@@ -64,16 +58,7 @@ pub(crate) struct Pacer {
 
 #[derive(Debug)]
 struct State {
-    /// Submissions a second, now.
-    rate: f64,
-    /// It was never refused, and does not know its share.
-    begins: bool,
-    /// Below 0: so many are promised to those who wait.
-    tokens: f64,
-    /// When the tokens were counted; None before the first time.
-    at_ms: Option<i64>,
-    /// When the rate was halved last.
-    halved_ms: Option<i64>,
+    bucket: Bucket,
     /// Until when what was left to messages has its times.
     due_ms: i64,
 }
@@ -82,37 +67,18 @@ impl Pacer {
     /// A pacer of so many submissions a second; infinity is no limit.
     pub(crate) fn new(per_s: f64) -> Self {
         let most = if per_s > SLOWEST { per_s } else { SLOWEST };
-        let rate = (most * BEGIN).max(SLOWEST);
-        let state = State { rate, begins: true, tokens: 0.0, at_ms: None, halved_ms: None, due_ms: 0 };
-        Self { most, state: Mutex::new(state) }
+        let bucket = Bucket::new(most, SLOWEST, most * BEGIN, BURST);
+        Self { most, state: Mutex::new(State { bucket, due_ms: 0 }) }
     }
 
     /// Takes a token that is there after the milliseconds given back. None where that would be later than
     /// `until_ms`: then none was taken.
     fn take(&self, now_ms: i64, until_ms: i64) -> Option<u64> {
-        let mut state = self.state();
-        if state.rate.is_infinite() {
-            return Some(0);
-        }
-        let burst = (state.rate * BURST).max(1.0);
-        state.tokens = match state.at_ms {
-            None => burst,
-            Some(at_ms) => (state.tokens + state.rate * as_f64((now_ms - at_ms).max(0)) / 1e3).min(burst),
-        };
-        state.at_ms = Some(now_ms);
-        let after = state.tokens - 1.0;
-        let wait_ms = if after < 0.0 { as_ms(-after / state.rate * 1e3) } else { 0 };
-        if wait_ms > 0 && now_ms.saturating_add(wait_ms) > until_ms {
-            return None;
-        }
-        state.tokens = after;
-        u64::try_from(wait_ms).ok()
+        self.state().bucket.take(now_ms, until_ms)
     }
 
     fn went_well(&self) {
-        let mut state = self.state();
-        let more = if state.begins { 1.0 } else { self.most * CREEP };
-        state.rate = (state.rate + more).min(self.most);
+        self.state().bucket.went_well();
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
@@ -124,7 +90,7 @@ impl Pacer {
     /// their turns at today's rate. So they come back one after another and find room, and not all at once.
     pub(crate) fn turn_ms(&self, now_ms: i64, jobs: u32) -> i64 {
         let mut state = self.state();
-        let rate = (state.rate * EARLY).max(self.most * LEAST_TURNS);
+        let rate = (state.bucket.rate() * EARLY).max(self.most * LEAST_TURNS);
         let due_ms = state.due_ms.max(now_ms) + as_ms(f64::from(jobs) / rate * 1e3);
         // A clock that was set back is no long queue.
         state.due_ms = due_ms.min(now_ms + LONGEST_MS);
@@ -133,7 +99,7 @@ impl Pacer {
 
     /// How many submissions today's rate allows in so many milliseconds, about.
     pub(crate) fn room(&self, ms: i64) -> usize {
-        let jobs = as_ms(self.state().rate * as_f64(ms.max(0)) / 1e3).max(1);
+        let jobs = as_ms(self.state().bucket.rate() * as_f64(ms.max(0)) / 1e3).max(1);
         usize::try_from(jobs).unwrap_or(usize::MAX)
     }
 
@@ -144,13 +110,7 @@ impl Pacer {
 
     /// Takes the compute's word that it was asked too fast.
     pub(crate) fn refused(&self, now_ms: i64) {
-        let mut state = self.state();
-        if state.halved_ms.is_none_or(|at_ms| !(0..ONE_REFUSAL_MS).contains(&(now_ms - at_ms))) {
-            state.rate = (state.rate * LEFT).max(SLOWEST);
-            state.begins = false;
-            state.tokens = state.tokens.min(0.0);
-            state.halved_ms = Some(now_ms);
-        }
+        self.state().bucket.refused(now_ms);
     }
 
     /// Waits for a token. False: there is none until `until_ms`.
@@ -166,7 +126,7 @@ impl Pacer {
 
     /// A token that was not needed.
     pub(crate) fn give_back(&self) {
-        self.state().tokens += 1.0;
+        self.state().bucket.give_back();
     }
 
     /// The jobs of a name. The compute counts this like a submission, or nearly.
@@ -328,7 +288,7 @@ mod tests {
     #[test]
     fn it_begins_slowly_gives_way_once_a_second_and_creeps_back() {
         let pacer = Pacer::new(40.0);
-        let rate = || pacer.state().rate;
+        let rate = || pacer.state().bucket.rate();
         assert!((rate() - 10.0).abs() < 1e-9);
         (0..100).for_each(|_| pacer.went_well());
         assert!((rate() - 40.0).abs() < 1e-9);

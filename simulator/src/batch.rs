@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 
 use hashbrown::HashMap;
-use shepard_cloud::ports::{ComputeJob, ComputeState, JobRequest};
+use shepard_cloud::ports::{ComputeDetail, ComputeJob, ComputeState, JobRequest};
 use shepard_cloud::{CloudError, Kind, Result};
 
 use crate::meter::Meter;
@@ -184,5 +184,5 @@ impl Batch {
 fn seen(job: &Job) -> ComputeJob {
     let (id, name) = (job.id.clone(), job.request.name.clone());
     let reason = job.terminated.then(|| "terminated".to_owned());
-    ComputeJob { id, name, state: job.state, reason, attempts: 1 }
+    ComputeJob { id, name, state: job.state, reason, attempts: 1, detail: ComputeDetail::default() }
 }

@@ -42,6 +42,7 @@ async fn put(folder: &str, bucket: &str, tag: &str) {
         buckets,
         table: name("none"),
         queue: None,
+        dead_letters: None,
         jobs: None,
         keep_days: 1,
         profile: Profile::default(),

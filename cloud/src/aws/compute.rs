@@ -9,14 +9,15 @@
 use async_trait::async_trait;
 use aws_sdk_batch::Client;
 use aws_sdk_batch::types::{
-    ArrayProperties, ArrayPropertiesDetail, ContainerOverrides, JobDetail, JobStatus, JobSummary, JobTimeout,
-    KeyValuePair, KeyValuesPair, ResourceRequirement, ResourceType,
+    ArrayProperties, ContainerOverrides, JobStatus, JobSummary, JobTimeout, KeyValuePair, KeyValuesPair,
+    ResourceRequirement, ResourceType,
 };
 use shepard_model::Shape;
 
 use super::error::failed;
+use super::known;
 use crate::error::{CloudError, Kind, Result};
-use crate::ports::{Compute, ComputeJob, ComputeState, JobRequest};
+use crate::ports::{Compute, ComputeJob, ComputeState, JobRequest, Listed, Page};
 
 /// Most ids in one DescribeJobs (API reference, 2026-11).
 const DESCRIBED: usize = 100;
@@ -107,7 +108,7 @@ impl Compute for BatchCompute {
                 self.client.describe_jobs().set_jobs(Some(some.to_vec())).send().await.map_err(|error| {
                     failed("describe the jobs", format!("{} of them", some.len()), &error)
                 })?;
-            jobs.extend(answer.jobs().iter().filter_map(job));
+            jobs.extend(answer.jobs().iter().filter_map(known::job));
         }
         Ok(jobs)
     }
@@ -117,6 +118,63 @@ impl Compute for BatchCompute {
         let reason = if reason.is_empty() { "stopped" } else { reason };
         let answer = self.client.terminate_job().job_id(id).reason(reason).send().await;
         answer.map(drop).map_err(|error| failed("stop the job", id, &error))
+    }
+
+    /// Batch takes it for a job that is being started, too, and lets that go on.
+    async fn cancel(&self, id: &str, reason: &str) -> Result<()> {
+        let reason = if reason.is_empty() { "cancelled" } else { reason };
+        let answer = self.client.cancel_job().job_id(id).reason(reason).send().await;
+        answer.map(drop).map_err(|error| failed("cancel the job", id, &error))
+    }
+
+    async fn list(
+        &self,
+        which: Listed<'_>,
+        state: ComputeState,
+        from: Option<&str>,
+    ) -> Result<Page<ComputeJob>> {
+        // Batch lists one status at a time; what is one state here is up to three of them there, one after another.
+        let statuses = known::statuses(state);
+        let (at, token) = match from.map(|from| from.split_once(' ').unwrap_or((from, ""))) {
+            None => (0, None),
+            Some((at, token)) => {
+                let at = at.parse().ok().filter(|at| *at < statuses.len()).ok_or_else(|| {
+                    let said = "this is not where a page of jobs begins";
+                    CloudError::new("list the jobs of", &self.queue, Kind::Invalid).because(said)
+                })?;
+                (at, Some(token).filter(|token| !token.is_empty()))
+            }
+        };
+        let request =
+            self.client.list_jobs().job_status(statuses[at].clone()).set_next_token(token.map(str::to_owned));
+        let (request, target) = match which {
+            Listed::Queue => (request.job_queue(&self.queue), self.queue.as_str()),
+            Listed::Children(array) => (request.array_job_id(array), array),
+        };
+        let answer = request.send().await.map_err(|error| failed("list the jobs of", target, &error))?;
+        let child = matches!(which, Listed::Children(_));
+        // An emulator lists an array's children beside it, and may know nothing of statuses.
+        let wanted = |job: &&JobSummary| {
+            child == job.job_id().is_some_and(|id| id.contains(':'))
+                && job.status().is_none_or(|status: &JobStatus| statuses.contains(status))
+        };
+        let items = answer.job_summary_list().iter().filter(wanted).filter_map(known::listed).collect();
+        let next = match answer.next_token() {
+            Some(token) if !token.is_empty() => Some(format!("{at} {token}")),
+            _ => (at + 1 < statuses.len()).then(|| (at + 1).to_string()),
+        };
+        Ok(Page { items, next })
+    }
+
+    /// The first hundred that Batch would start.
+    async fn front(&self) -> Result<Vec<String>> {
+        let operation = "look at the front of the queue";
+        let answer = self.client.get_job_queue_snapshot().job_queue(&self.queue).send().await;
+        let answer = answer.map_err(|error| failed(operation, &self.queue, &error))?;
+        let jobs = answer.front_of_queue().map(|front| front.jobs()).unwrap_or_default();
+        // `arn:aws:batch:<region>:<account>:job/<id>`, and of a child `…/<array>:<index>`.
+        let id = |arn: &str| arn.split_once(":job/").map(|(_, id)| id.to_owned());
+        Ok(jobs.iter().filter_map(|job| id(job.job_arn()?)).collect())
     }
 }
 
@@ -147,75 +205,9 @@ fn resources(shape: &Shape) -> Option<Vec<ResourceRequirement>> {
     (!list.is_empty()).then_some(list)
 }
 
-fn job(detail: &JobDetail) -> Option<ComputeJob> {
-    let state = state(detail.status(), detail.array_properties());
-    Some(ComputeJob {
-        id: detail.job_id()?.to_owned(),
-        name: detail.job_name().unwrap_or_default().to_owned(),
-        state,
-        reason: detail.status_reason().filter(|reason| !reason.is_empty()).map(str::to_owned),
-        attempts: attempts(detail, state),
-    })
-}
-
-/// An array is PENDING from its first child to its last; its counts say whether any has begun.
-fn state(status: Option<&JobStatus>, array: Option<&ArrayPropertiesDetail>) -> ComputeState {
-    let begun = |array: &ArrayPropertiesDetail| {
-        array.status_summary().is_some_and(|counts| {
-            let count = |status: &str| counts.get(status).copied().unwrap_or(0);
-            ["STARTING", "RUNNING", "SUCCEEDED", "FAILED"].into_iter().map(count).sum::<i32>() > 0
-        })
-    };
-    match status {
-        Some(JobStatus::Succeeded) => ComputeState::Succeeded,
-        Some(JobStatus::Failed) => ComputeState::Failed,
-        Some(JobStatus::Running) => ComputeState::Running,
-        Some(JobStatus::Starting) => ComputeState::Starting,
-        _ if array.is_some_and(begun) => ComputeState::Running,
-        _ => ComputeState::Runnable,
-    }
-}
-
-/// Batch lists an attempt once it has ended; the one that runs is not among them.
-fn attempts(detail: &JobDetail, state: ComputeState) -> u32 {
-    let listed = u32::try_from(detail.attempts().len()).unwrap_or(u32::MAX);
-    let open = detail.attempts().last().is_some_and(|attempt| attempt.stopped_at().is_none());
-    let runs = matches!(state, ComputeState::Starting | ComputeState::Running);
-    listed.saturating_add(u32::from(runs && !open))
-}
-
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
-
-    use aws_sdk_batch::types::AttemptDetail;
-
     use super::*;
-
-    fn detail() -> aws_sdk_batch::types::builders::JobDetailBuilder {
-        JobDetail::builder().job_name("n").job_queue("q").job_id("i").job_definition("d").started_at(0)
-    }
-
-    #[test]
-    fn an_array_runs_once_a_child_does() {
-        let array = |counts: &[(&str, i32)]| {
-            let counts: HashMap<_, _> = counts.iter().map(|(k, v)| ((*k).to_owned(), *v)).collect();
-            let array = ArrayPropertiesDetail::builder().set_status_summary(Some(counts)).size(3).build();
-            let detail = detail().status(JobStatus::Pending).array_properties(array).build();
-            job(&detail).unwrap().state
-        };
-        assert_eq!(array(&[("RUNNABLE", 3), ("FAILED", 0)]), ComputeState::Runnable);
-        assert_eq!(array(&[("RUNNABLE", 2), ("SUCCEEDED", 1)]), ComputeState::Running);
-    }
-
-    #[test]
-    fn the_attempt_that_runs_counts() {
-        let ended = AttemptDetail::builder().started_at(1).stopped_at(2).build();
-        let running = detail().status(JobStatus::Running).attempts(ended.clone()).build();
-        assert_eq!(job(&running).unwrap().attempts, 2);
-        let failed = detail().status(JobStatus::Failed).attempts(ended).status_reason("x").build();
-        assert_eq!((job(&failed).unwrap().attempts, job(&failed).unwrap().reason.as_deref()), (1, Some("x")));
-    }
 
     #[test]
     fn only_what_a_shape_asks_for_is_overridden() {

@@ -114,6 +114,15 @@ pub(super) async fn configuration(profile: &Profile, client: SharedHttpClient) -
         .operation_attempt_timeout(ATTEMPT)
         .operation_timeout(OPERATION)
         .build();
+    // A request that waits for its turn has time: its own begins when it is sent, and who calls may give up.
+    #[cfg(feature = "account")]
+    let (client, timeouts) = match crate::pace::shared() {
+        Some(pace) => {
+            let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT).read_timeout(ATTEMPT).build();
+            (super::paced::paced(client, pace, profile.name.as_deref()), timeouts)
+        }
+        None => (client, timeouts),
+    };
     let retries = RetryConfig::standard().with_max_attempts(TRIES).with_initial_backoff(WAIT);
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
         .http_client(client)

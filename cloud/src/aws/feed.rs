@@ -1,10 +1,10 @@
-//! What changed in a table that is polled: the last summary of every row, each with the number of its last change.
+//! What changed in a table that is followed: the last summary of every row, each with the number of its last change.
 //!
-//! Holds one summary a row in memory, about 300 bytes. Numbers begin at the time at which the feed was made, so that a
+//! Holds one summary a row in memory, about 300 bytes, and nothing of what it was before. Numbers begin at the time at which the feed was made, so that a
 //! cursor of an earlier process is older than all of them and gets every row again: rows may be told twice, never
 //! missed.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use shepard_model::{JobId, JobSummary};
 
@@ -14,38 +14,61 @@ use crate::ports::{Changes, Cursor};
 /// the numbers of a process that starts later.
 const PER_MS: u64 = 1 << 20;
 
-/// The memory of a poll.
+/// The memory of what was seen.
 #[derive(Debug)]
 pub(super) struct Feed {
     last: u64,
-    /// Every row that the last pass saw.
-    known: HashMap<JobId, (u64, JobSummary)>,
+    passes: u64,
+    /// Every row that is there.
+    known: HashMap<JobId, Known>,
     /// The last change of each row, in order; rows that are gone stay.
     order: BTreeMap<u64, JobId>,
     /// Rows that are gone, by the number of that change.
     gone: HashMap<JobId, u64>,
 }
 
-/// The rows that a pass has seen so far.
-#[derive(Debug, Default)]
-pub(super) struct Pass(HashSet<JobId>);
+#[derive(Debug)]
+struct Known {
+    /// Number of its last change.
+    number: u64,
+    /// The last pass that saw it.
+    pass: u64,
+    /// Number of the write that it is of, where one of ours wrote it.
+    rev: Option<u64>,
+    row: JobSummary,
+}
+
+/// A reading of the whole table, by its number.
+#[derive(Debug)]
+pub(super) struct Pass(u64);
 
 impl Feed {
     pub(super) fn new(now_ms: i64) -> Self {
         let last = u64::try_from(now_ms).unwrap_or(0).saturating_mul(PER_MS);
-        Self { last, known: HashMap::new(), order: BTreeMap::new(), gone: HashMap::new() }
+        Self { last, passes: 0, known: HashMap::new(), order: BTreeMap::new(), gone: HashMap::new() }
     }
 
-    pub(super) fn begin(&self) -> Pass {
-        Pass(HashSet::with_capacity(self.known.len()))
+    pub(super) fn begin(&mut self) -> Pass {
+        self.passes += 1;
+        Pass(self.passes)
     }
 
-    /// A row as a pass found it.
-    pub(super) fn see(&mut self, pass: &mut Pass, row: JobSummary) {
-        pass.0.insert(row.id.clone());
-        let before = match self.known.get(&row.id) {
-            Some((_, known)) if *known == row => return,
-            Some((number, _)) => Some(*number),
+    /// A row as a pass or the stream found it. One that is older than what is known is passed over: a stream repeats
+    /// what a pass has seen, and a pass may see an old copy.
+    pub(super) fn see(&mut self, pass: Option<&Pass>, row: JobSummary, rev: Option<u64>) {
+        let before = match self.known.get_mut(&row.id) {
+            Some(known) => {
+                if let Some(pass) = pass {
+                    known.pass = pass.0;
+                }
+                // A row that was removed and written anew counts from the beginning.
+                let older = known.rev > rev && rev.is_some() && known.row.created_ms == row.created_ms;
+                if older || known.row == row {
+                    known.rev = known.rev.max(rev);
+                    return;
+                }
+                Some(known.number)
+            }
             None => self.gone.remove(&row.id),
         };
         if let Some(before) = before {
@@ -53,19 +76,26 @@ impl Feed {
         }
         self.last += 1;
         self.order.insert(self.last, row.id.clone());
-        self.known.insert(row.id.clone(), (self.last, row));
+        let pass = pass.map_or(self.passes, |pass| pass.0);
+        self.known.insert(row.id.clone(), Known { number: self.last, pass, rev, row });
+    }
+
+    /// A row is gone.
+    pub(super) fn remove(&mut self, id: &JobId) {
+        if let Some(known) = self.known.remove(id) {
+            self.order.remove(&known.number);
+            self.last += 1;
+            self.order.insert(self.last, id.clone());
+            self.gone.insert(id.clone(), self.last);
+        }
     }
 
     /// Ends a pass that saw the whole table: what it did not see is gone.
     pub(super) fn end(&mut self, pass: &Pass) {
-        let missing: Vec<JobId> = self.known.keys().filter(|id| !pass.0.contains(*id)).cloned().collect();
+        let unseen = self.known.iter().filter(|(_, known)| known.pass < pass.0);
+        let missing: Vec<JobId> = unseen.map(|(id, _)| id.clone()).collect();
         for id in missing {
-            if let Some((number, _)) = self.known.remove(&id) {
-                self.order.remove(&number);
-            }
-            self.last += 1;
-            self.order.insert(self.last, id.clone());
-            self.gone.insert(id, self.last);
+            self.remove(&id);
         }
     }
 
@@ -79,7 +109,7 @@ impl Feed {
         let mut changes = Changes { next: cursor, ..Changes::default() };
         for (number, id) in self.order.range(cursor.0.saturating_add(1)..).take(limit) {
             match self.known.get(id) {
-                Some((_, row)) => changes.rows.push(row.clone()),
+                Some(known) => changes.rows.push(known.row.clone()),
                 None => changes.removed.push(id.clone()),
             }
             changes.next = Cursor(*number);
@@ -102,9 +132,9 @@ mod tests {
     }
 
     fn pass(feed: &mut Feed, rows: &[(&str, &str)]) {
-        let mut pass = feed.begin();
+        let pass = feed.begin();
         for (name, tag) in rows {
-            feed.see(&mut pass, row(name, tag));
+            feed.see(Some(&pass), row(name, tag), None);
         }
         feed.end(&pass);
     }
@@ -133,5 +163,30 @@ mod tests {
         assert_eq!((names(&none).0.len(), none.next, none.more), (0, back.next, false));
         // A cursor of another process gets everything again.
         assert_eq!(names(&feed.since(Cursor(999 * PER_MS), 9)).0.len(), 3);
+    }
+
+    #[test]
+    fn what_the_stream_repeats_never_takes_a_row_back() {
+        let mut feed = Feed::new(1_000);
+        let pass = feed.begin();
+        feed.see(Some(&pass), row("a", "third"), Some(3));
+        feed.end(&pass);
+        let begun = feed.since(Cursor::default(), 9).next;
+        feed.see(None, row("a", "first"), Some(1));
+        feed.see(None, row("a", "second"), Some(2));
+        feed.see(None, row("a", "third"), Some(3));
+        assert!(feed.since(begun, 9).rows.is_empty());
+        feed.see(None, row("a", "fourth"), Some(4));
+        // Removed and written anew, it counts from the beginning.
+        feed.remove(&JobId::parse("a").unwrap());
+        assert_eq!(names(&feed.since(begun, 9)), (vec![], vec!["a"]));
+        feed.see(None, row("a", "new"), Some(1));
+        assert_eq!(feed.since(begun, 9).rows[0].tag.as_deref(), Some("new"));
+        let later = JobSummary { created_ms: 9, ..row("a", "newer") };
+        feed.see(None, JobSummary { tag: None, ..later.clone() }, Some(5));
+        feed.see(None, later.clone(), Some(1));
+        assert_ne!(feed.since(begun, 9).rows, [later], "older");
+        feed.see(None, JobSummary { created_ms: 11, ..row("a", "missed the removal") }, Some(1));
+        assert_eq!(feed.since(begun, 9).rows[0].created_ms, 11);
     }
 }

@@ -2,16 +2,19 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | `connect` | region, credentials, endpoints, timeouts, retries |
+//! | `connect`, `paced` | region, credentials, endpoints, timeouts, retries; how fast |
 //! | `credentials`, `chain` | whose credentials: a profile's chain of roles, an MFA session, the role of `set-role` |
 //! | `session`, [`set_role`] | sessions that are kept in files: the AWS CLI's, and that of `set-role` |
 //! | [`renew`] | what a renewal of a session takes, and doing it |
 //! | [`identity`] | who one is |
 //! | [`objects`], `upload`, `writer` | S3; a file as an object; an object piece by piece |
 //! | [`queue`] | SQS |
-//! | [`table`], `item`, `value`, `feed` | DynamoDB; a row and its variables as an item; what changed |
-//! | [`compute`] | Batch |
+//! | [`table`], `item`, `value` | DynamoDB; a row and its variables as an item |
+//! | `follow`, `feed`, `streams` | what changed in the table: read whole, remembered, its stream |
+//! | [`compute`], `known` | Batch; what it says of a job |
 //! | [`secrets`] | Secrets Manager |
+//! | `invoke` | Lambda |
+//! | `logs` | CloudWatch Logs |
 //! | [`registry`] | ECR's logins and tags |
 //! | [`stacks`] | CloudFormation |
 //! | [`survey`], [`holdings`], [`artefacts`] | what an account has; what a stack holds; what a stack is made from |
@@ -19,7 +22,7 @@
 //! | `error` | the services' errors as [`crate::CloudError`] |
 //!
 //! Nothing here decides anything, and nothing is created: buckets, queues, tables and job definitions are the stack's.
-//! Logs have no adapter yet; a flock gives [`Absent`] for them.
+//! Logs are read by the console alone (feature `account`); the programs that a flock runs are given [`Absent`] for them.
 
 #[cfg(feature = "account")]
 pub mod artefacts;
@@ -31,13 +34,21 @@ mod connect;
 mod credentials;
 mod error;
 mod feed;
+mod follow;
 #[cfg(feature = "account")]
 pub mod holdings;
 #[cfg(feature = "account")]
 pub mod identity;
+#[cfg(feature = "account")]
+pub mod invoke;
 mod item;
+mod known;
+#[cfg(feature = "account")]
+pub mod logs;
 pub mod notice;
 pub mod objects;
+#[cfg(feature = "account")]
+mod paced;
 pub mod queue;
 pub mod registry;
 #[cfg(feature = "account")]
@@ -51,6 +62,8 @@ pub mod set_role;
 pub mod stacks;
 #[cfg(feature = "account")]
 pub mod survey;
+#[cfg(feature = "account")]
+mod streams;
 pub mod table;
 mod upload;
 mod value;
@@ -67,7 +80,7 @@ pub use connect::{AssumeRole, Profile, may_be_logged};
 use shepard_model::AwsFlockInfo;
 
 use crate::absent::Absent;
-use crate::ports::{Buckets, Clock, Compute, Ports, Queue, Secrets, WallClock};
+use crate::ports::{Buckets, Clock, Compute, Logs, Ports, Queue, Secrets, WallClock};
 
 /// What a program has to be told of a flock on AWS. The rest comes from the SDK's own settings: region, credentials,
 /// endpoints.
@@ -80,6 +93,8 @@ pub struct AwsSettings {
     /// URL of its queue, or its ARN, for which the URL is asked when it is first needed. None gives a queue that
     /// refuses everything.
     pub queue: Option<String>,
+    /// URL of the queue's dead-letter queue, where that is known; else the queue's own policy names it.
+    pub dead_letters: Option<String>,
     /// Where its jobs run. None gives a compute that refuses everything.
     pub jobs: Option<Jobs>,
     /// Name or ARN of the secret that holds its secrets (`SECRET_STORE`). None gives secrets that refuse everything.
@@ -105,6 +120,7 @@ impl AwsSettings {
             },
             table: name(&info.table),
             queue: info.queue.clone(),
+            dead_letters: info.dead_letters.clone(),
             jobs: jobs.map(|(queue, definition)| Jobs { queue, definition }),
             secrets: info.secret.clone(),
             keep_days: info.keep_days.unwrap_or(KEEP_DAYS),
@@ -182,6 +198,12 @@ pub async fn site_of(profile: &Profile) -> Site {
     }
 }
 
+/// A function by its name or ARN, such as a flock's endpoint. Asks nothing of AWS.
+#[cfg(feature = "account")]
+pub async fn function(name: String, profile: &Profile) -> invoke::LambdaFunction {
+    invoke::LambdaFunction::new(aws_sdk_lambda::Client::new(&connect::load(profile).await), name)
+}
+
 fn managed(config: &SdkConfig, store: String) -> secrets::ManagedSecrets {
     secrets::ManagedSecrets::new(aws_sdk_secretsmanager::Client::new(config), store)
 }
@@ -189,14 +211,22 @@ fn managed(config: &SdkConfig, store: String) -> secrets::ManagedSecrets {
 impl AwsFlock {
     fn new(config: &SdkConfig, settings: AwsSettings) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(WallClock);
-        let table = table::DynamoTable::new(
-            aws_sdk_dynamodb::Client::new(config),
-            settings.table,
-            settings.keep_days,
-            Arc::clone(&clock),
-        );
+        let tables = aws_sdk_dynamodb::Client::new(config);
+        #[cfg(feature = "account")]
+        let stream: Option<Box<dyn follow::Source>> = Some(Box::new(streams::Streams::new(
+            aws_sdk_dynamodbstreams::Client::new(config),
+            tables.clone(),
+            settings.table.clone(),
+        )));
+        // The programs that a flock runs follow nothing.
+        #[cfg(not(feature = "account"))]
+        let stream = None;
+        let (name, keep_days) = (settings.table, settings.keep_days);
+        let table = table::DynamoTable::new(tables, name, keep_days, Arc::clone(&clock), stream);
         let queue: Arc<dyn Queue> = match settings.queue {
-            Some(queue) => Arc::new(queue::SqsQueue::new(aws_sdk_sqs::Client::new(config), queue)),
+            Some(queue) => {
+                Arc::new(queue::SqsQueue::new(aws_sdk_sqs::Client::new(config), queue, settings.dead_letters))
+            }
             None => Arc::new(Absent),
         };
         let compute: Arc<dyn Compute> = match settings.jobs {
@@ -210,13 +240,18 @@ impl AwsFlock {
             Some(store) => Arc::new(managed(config, store)),
             None => Arc::new(Absent),
         };
+        #[cfg(feature = "account")]
+        let logs: Arc<dyn Logs> =
+            Arc::new(logs::CloudWatchLogs::new(aws_sdk_cloudwatchlogs::Client::new(config)));
+        #[cfg(not(feature = "account"))]
+        let logs: Arc<dyn Logs> = Arc::new(Absent);
         let ports = Ports {
             buckets: settings.buckets,
             objects: Arc::new(objects::S3Objects::new(connect::s3(config), Arc::clone(&clock))),
             table: Arc::new(table),
             queue,
             compute,
-            logs: Arc::new(Absent),
+            logs,
             secrets,
             clock,
         };

@@ -16,7 +16,7 @@ use tokio::sync::OnceCell;
 
 use super::error::{code, failed};
 use crate::error::{CloudError, Kind, Result};
-use crate::ports::{Depth, Message, Queue};
+use crate::ports::{Depth, Message, Queue, Redrive};
 
 /// Most messages in one call (SQS quotas, 2026-11).
 const BATCH: usize = 10;
@@ -36,6 +36,8 @@ pub struct SqsQueue {
     client: Client,
     /// As it was given: URL or ARN.
     name: String,
+    /// URL of its dead-letter queue, where that is known other than from its own policy.
+    dead_letters: Option<String>,
     url: OnceCell<String>,
 }
 
@@ -43,12 +45,14 @@ pub struct SqsQueue {
 #[derive(Default)]
 struct Attributes {
     depth: Depth,
+    arn: Option<String>,
+    /// ARN of its dead-letter queue.
     dead_letters: Option<String>,
 }
 
 impl SqsQueue {
-    pub(super) fn new(client: Client, name: String) -> Self {
-        Self { client, name, url: OnceCell::new() }
+    pub(super) fn new(client: Client, name: String, dead_letters: Option<String>) -> Self {
+        Self { client, name, dead_letters, url: OnceCell::new() }
     }
 
     async fn url(&self) -> Result<&str> {
@@ -79,19 +83,83 @@ impl SqsQueue {
             Attribute::ApproximateNumberOfMessagesNotVisible,
             Attribute::ApproximateNumberOfMessagesDelayed,
             Attribute::RedrivePolicy,
+            Attribute::QueueArn,
         ];
         let request =
             self.client.get_queue_attributes().queue_url(url).set_attribute_names(Some(names.to_vec()));
         let answer = request.send().await.map_err(|error| failed("measure the queue", url, &error))?;
         let value = |name: Attribute| answer.attributes().and_then(|known| known.get(&name));
         let count = |name| value(name).and_then(|count| count.parse().ok()).unwrap_or(0);
-        let [waiting, hidden, delayed, policy] = names;
+        let [waiting, hidden, delayed, policy, arn] = names;
         let depth =
             Depth { waiting: count(waiting), in_flight: count(hidden) + count(delayed), ..Depth::default() };
         let policy: Option<serde_json::Value> =
             value(policy).and_then(|policy| serde_json::from_str(policy).ok());
         let dead_letters = policy.as_ref().and_then(|policy| policy.get("deadLetterTargetArn")?.as_str());
-        Ok(Attributes { depth, dead_letters: dead_letters.map(str::to_owned) })
+        let arn = value(arn).cloned();
+        Ok(Attributes { depth, arn, dead_letters: dead_letters.map(str::to_owned) })
+    }
+
+    /// URL of the dead-letter queue; None where there is none.
+    async fn dead_letters(&self, own: &Attributes) -> Result<Option<String>> {
+        match (&own.dead_letters, &self.dead_letters) {
+            (Some(arn), _) => self.url_of(arn).await.map(Some),
+            (None, known) => Ok(known.clone()),
+        }
+    }
+
+    /// Moves up to so many dead letters; gives how many there were.
+    async fn move_some(&self, dead: &str, url: &str, rounds: usize) -> Result<u64> {
+        let mut moved = 0;
+        for _ in 0..rounds {
+            // Waiting a second asks all of SQS's servers, so that nothing means nothing.
+            let messages = self.receive_some(dead, BATCH, MOVING, 1).await?;
+            if messages.is_empty() {
+                break;
+            }
+            let bodies: Vec<_> = messages.iter().map(|message| message.body.clone()).collect();
+            try_join_all(batches(&bodies).into_iter().map(|some| self.send_some(url, some, 0))).await?;
+            let receipts: Vec<_> = messages.into_iter().map(|message| message.receipt).collect();
+            self.delete_some(dead, &receipts).await?;
+            moved += receipts.len() as u64;
+        }
+        Ok(moved)
+    }
+
+    /// Has SQS move the dead letters back by itself. False where it does not: no emulator does, and who may not say so
+    /// may still move them one by one.
+    async fn begin_move(&self, dead: &Attributes) -> Result<bool> {
+        let Some(arn) = &dead.arn else { return Ok(false) };
+        match self.client.start_message_move_task().source_arn(arn).send().await {
+            Ok(_) => Ok(true),
+            Err(error) => {
+                let said = error.as_service_error().and_then(|service| service.meta().message());
+                let runs = said.is_some_and(|said| said.contains("already a task running"));
+                let error = failed("move the dead letters of", &self.name, &error);
+                let passes =
+                    matches!(error.kind, Kind::Throttled | Kind::Offline | Kind::Expired | Kind::Auth);
+                if passes { Err(error) } else { Ok(runs) }
+            }
+        }
+    }
+
+    /// How far SQS is with it.
+    async fn moved(&self, dead: &Attributes) -> Result<Redrive> {
+        let operation = "move the dead letters of";
+        let request = self.client.list_message_move_tasks().set_source_arn(dead.arn.clone()).max_results(1);
+        let answer = request.send().await.map_err(|error| failed(operation, &self.name, &error))?;
+        let Some(task) = answer.results().first() else {
+            return Ok(Redrive { moved: 0, left: None, by_store: true, done: true });
+        };
+        let count = |count: i64| u64::try_from(count).unwrap_or(0);
+        let moved = count(task.approximate_number_of_messages_moved());
+        let all = task.approximate_number_of_messages_to_move().map(count);
+        if task.status() == Some("FAILED") {
+            let why = task.failure_reason().unwrap_or("SQS does not say why").to_owned();
+            return Err(CloudError::new(operation, &self.name, Kind::Other).because(why));
+        }
+        let done = !matches!(task.status(), Some("RUNNING" | "CANCELLING"));
+        Ok(Redrive { moved, left: all.map(|all| all.saturating_sub(moved)), by_store: true, done })
     }
 
     async fn receive_some(&self, url: &str, max: usize, hide_s: i32, wait_s: i32) -> Result<Vec<Message>> {
@@ -211,32 +279,36 @@ impl Queue for SqsQueue {
 
     async fn depth(&self) -> Result<Depth> {
         let known = self.attributes(self.url().await?).await?;
-        let dead = match &known.dead_letters {
-            Some(arn) => self.attributes(&self.url_of(arn).await?).await?.depth.waiting,
+        let dead = match self.dead_letters(&known).await? {
+            Some(url) => self.attributes(&url).await?.depth.waiting,
             None => 0,
         };
         Ok(Depth { dead, ..known.depth })
     }
 
     /// Message by message, each sent before it is deleted: a crash leaves one twice and none lost, and the count is
-    /// true. SQS's own task (StartMessageMoveTask) does the same, answers before it has begun, and no emulator has it.
+    /// true.
     async fn redrive(&self) -> Result<u64> {
         let url = self.url().await?;
-        let Some(arn) = self.attributes(url).await?.dead_letters else { return Ok(0) };
-        let dead = self.url_of(&arn).await?;
-        let mut moved = 0;
-        loop {
-            // Waiting a second asks all of SQS's servers, so that nothing means nothing.
-            let messages = self.receive_some(&dead, BATCH, MOVING, 1).await?;
-            if messages.is_empty() {
-                return Ok(moved);
-            }
-            let bodies: Vec<_> = messages.iter().map(|message| message.body.clone()).collect();
-            try_join_all(batches(&bodies).into_iter().map(|some| self.send_some(url, some, 0))).await?;
-            let receipts: Vec<_> = messages.into_iter().map(|message| message.receipt).collect();
-            self.delete_some(&dead, &receipts).await?;
-            moved += receipts.len() as u64;
+        let Some(dead) = self.dead_letters(&self.attributes(url).await?).await? else { return Ok(0) };
+        self.move_some(&dead, url, usize::MAX).await
+    }
+
+    /// By SQS's own task where it has one, which goes on by itself and counts about; else a hundred at a time.
+    async fn redrive_step(&self, so_far: Redrive) -> Result<Redrive> {
+        let url = self.url().await?;
+        let none = Redrive { left: Some(0), done: true, ..so_far };
+        let Some(dead) = self.dead_letters(&self.attributes(url).await?).await? else { return Ok(none) };
+        let known = self.attributes(&dead).await?;
+        if so_far.by_store {
+            return self.moved(&known).await;
         }
+        if so_far.moved == 0 && known.depth.waiting > 0 && self.begin_move(&known).await? {
+            return Ok(Redrive { moved: 0, left: Some(known.depth.waiting), by_store: true, done: false });
+        }
+        let moved = self.move_some(&dead, url, AT_ONCE).await?;
+        let left = self.attributes(&dead).await?.depth.waiting;
+        Ok(Redrive { moved: so_far.moved + moved, left: Some(left), by_store: false, done: moved == 0 })
     }
 }
 

@@ -17,7 +17,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailur
 use shepard_model::{JobId, JobRow, Transition};
 
 use super::error::{failed, failed_quietly};
-use super::feed::Feed;
+use super::follow::{Follow, Source};
 use super::item::{self, Item, Stored};
 use super::mark;
 use crate::error::{CloudError, Kind, Result};
@@ -28,8 +28,6 @@ use crate::ports::{Applied, Changes, Clock, Cursor, Page, Put, Table};
 const TRIES: u64 = 12;
 /// Wait after the nth try that met another, times n.
 const WAIT_MS: u64 = 5;
-/// Rows of one page of a poll.
-const POLLED: i32 = 1_000;
 
 /// The job table of a flock.
 pub struct DynamoTable {
@@ -37,7 +35,7 @@ pub struct DynamoTable {
     name: String,
     keep_days: u32,
     clock: Arc<dyn Clock>,
-    feed: tokio::sync::Mutex<Feed>,
+    follow: tokio::sync::Mutex<Follow>,
 }
 
 /// What became of a put on a condition.
@@ -48,9 +46,16 @@ enum Written {
 }
 
 impl DynamoTable {
-    pub(super) fn new(client: Client, name: String, keep_days: u32, clock: Arc<dyn Clock>) -> Self {
-        let feed = tokio::sync::Mutex::new(Feed::new(clock.now_ms()));
-        Self { client, name, keep_days, clock, feed }
+    /// A table that is followed by its stream, or by polling where that is None or cannot be had.
+    pub(super) fn new(
+        client: Client,
+        name: String,
+        keep_days: u32,
+        clock: Arc<dyn Clock>,
+        stream: Option<Box<dyn Source>>,
+    ) -> Self {
+        let follow = Follow::new(client.clone(), name.clone(), keep_days, Arc::clone(&clock), stream);
+        Self { client, name, keep_days, clock, follow: tokio::sync::Mutex::new(follow) }
     }
 
     fn target(&self, id: &JobId) -> String {
@@ -115,28 +120,6 @@ impl DynamoTable {
             Err(error) => Err(failed_quietly(operation, self.target(&row.id), &error)),
         }
     }
-
-    /// One pass over the table: what a list shows of every row.
-    async fn poll(&self, feed: &mut Feed) -> Result<()> {
-        let mut pass = feed.begin();
-        let mut from = None;
-        loop {
-            let request = self.client.scan().table_name(&self.name).limit(POLLED);
-            let answer = request.set_exclusive_start_key(from).send().await;
-            let answer = answer.map_err(|error| failed("follow the jobs of", &self.name, &error))?;
-            for item in answer.items() {
-                match item::decode(item, self.keep_days) {
-                    Ok(stored) => feed.see(&mut pass, stored.row.summary()),
-                    Err(error) => tracing::warn!(table = %self.name, %error, "an item was passed over"),
-                }
-            }
-            from = answer.last_evaluated_key().cloned();
-            if from.is_none() {
-                feed.end(&pass);
-                return Ok(());
-            }
-        }
-    }
 }
 
 #[async_trait]
@@ -183,15 +166,11 @@ impl Table for DynamoTable {
         Err(self.fought_over(id))
     }
 
-    /// By polling: each poll reads the whole table. A million rows of 1 kB are 131,000 read units, $0.016, every time.
-    /// The adapter remembers a summary of every row to tell what changed. DynamoDB's stream takes its place with the
-    /// console on AWS; until then nothing on AWS follows the changes.
+    /// The table is read once, then its stream is followed; where that cannot be had, the table is read again: a million
+    /// rows of 1 kB are 131,000 read units, $0.016, every time. The adapter remembers a summary of every row, and its
+    /// cursors hold for as long as it lives; those of another begin anew.
     async fn changes(&self, cursor: Cursor, limit: usize) -> Result<Changes> {
-        let mut feed = self.feed.lock().await;
-        if !feed.has_more_than(cursor, limit) {
-            self.poll(&mut feed).await?;
-        }
-        Ok(feed.since(cursor, limit))
+        self.follow.lock().await.changes(cursor, limit).await
     }
 
     async fn scan(&self, from: Option<&str>, limit: usize) -> Result<Page<JobRow>> {

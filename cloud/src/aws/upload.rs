@@ -40,7 +40,10 @@ fn not_a_file() -> std::io::Error {
 /// Sixteen megabytes take a slow line longer than any small request; one that stalls is ended by the SDK's own watch
 /// over the stream.
 pub(super) fn patient() -> Builder {
-    let timeouts = TimeoutConfig::builder().disable_operation_attempt_timeout().disable_operation_timeout();
+    let timeouts = TimeoutConfig::builder()
+        .disable_operation_attempt_timeout()
+        .disable_operation_timeout()
+        .disable_read_timeout();
     Builder::new().timeout_config(timeouts.build())
 }
 

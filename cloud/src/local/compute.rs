@@ -11,7 +11,10 @@ use std::sync::Arc;
 use super::database::{Database, Failure};
 use super::table::limit_of;
 use crate::error::{CloudError, Kind, Result};
-use crate::ports::{Clock, Compute, ComputeJob, ComputeState, JobRequest};
+use crate::ports::{Clock, Compute, ComputeDetail, ComputeJob, ComputeState, JobRequest, Listed, Page};
+
+/// Jobs of one page of a list.
+const LISTED: usize = 100;
 
 /// A job as the supervisor runs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -239,7 +242,7 @@ impl Compute for LocalCompute {
             .read("find a job in", move |c| {
                 let jobs = c
                     .prepare_cached(
-                        "SELECT number, name, state, reason, attempts FROM compute
+                        "SELECT number, name, state, reason, attempts, ended_ms FROM compute
                          WHERE name = ?1 ORDER BY number DESC",
                     )?
                     .query_map([&name], describe)?
@@ -254,7 +257,7 @@ impl Compute for LocalCompute {
         self.database
             .read("describe jobs of", move |c| {
                 let mut statement = c.prepare_cached(
-                    "SELECT number, name, state, reason, attempts FROM compute WHERE number = ?1",
+                    "SELECT number, name, state, reason, attempts, ended_ms FROM compute WHERE number = ?1",
                 )?;
                 let mut jobs = Vec::new();
                 for number in numbers {
@@ -269,14 +272,55 @@ impl Compute for LocalCompute {
         let (number, reason, now) = (number(id), reason.to_owned(), self.clock.now_ms());
         self.database.write("terminate a job of", move |tx| terminate(tx, number, &reason, now)).await
     }
+
+    async fn cancel(&self, id: &str, reason: &str) -> Result<()> {
+        let (number, reason, now) = (number(id), reason.to_owned(), self.clock.now_ms());
+        self.database.write("cancel a job of", move |tx| cancel(tx, number, &reason, now)).await
+    }
+
+    /// In the order in which they were submitted.
+    async fn list(
+        &self,
+        which: Listed<'_>,
+        state: ComputeState,
+        from: Option<&str>,
+    ) -> Result<Page<ComputeJob>> {
+        if let Listed::Children(_) = which {
+            return Ok(Page { items: Vec::new(), next: None });
+        }
+        let (state, after) = (code(state), from.map_or(0, number));
+        self.database
+            .read("list the jobs of", move |c| {
+                let items = c
+                    .prepare_cached(
+                        "SELECT number, name, state, reason, attempts, ended_ms FROM compute
+                         WHERE state = ?1 AND number > ?2 ORDER BY number LIMIT ?3",
+                    )?
+                    .query_map(params![state, after, limit_of(LISTED)], describe)?
+                    .collect::<Result<Vec<_>, _>>()?;
+                let next = items.last().filter(|_| items.len() == LISTED).map(|last| last.id.clone());
+                Ok(Page { items, next })
+            })
+            .await
+    }
+
+    async fn front(&self) -> Result<Vec<String>> {
+        let waiting = self.list(Listed::Queue, ComputeState::Runnable, None).await?;
+        Ok(waiting.items.into_iter().map(|job| job.id).collect())
+    }
 }
 
-fn terminate(tx: &Transaction<'_>, number: i64, reason: &str, now: i64) -> Result<(), Failure> {
-    // One that waits has nothing that could be stopped: it has ended.
+/// One that waits has nothing that could be stopped: it has ended.
+fn cancel(tx: &Transaction<'_>, number: i64, reason: &str, now: i64) -> Result<(), Failure> {
     tx.prepare_cached(
         "UPDATE compute SET state = 4, reason = ?2, ended_ms = ?3 WHERE number = ?1 AND state = 0",
     )?
     .execute(params![number, reason, now])?;
+    Ok(())
+}
+
+fn terminate(tx: &Transaction<'_>, number: i64, reason: &str, now: i64) -> Result<(), Failure> {
+    cancel(tx, number, reason, now)?;
     // The first reason stays.
     tx.prepare_cached(
         "UPDATE compute SET terminate = ?2 WHERE number = ?1 AND state IN (1, 2) AND terminate IS NULL",
@@ -322,6 +366,7 @@ fn describe(row: &Row<'_>) -> rusqlite::Result<ComputeJob> {
         state,
         reason: row.get(3)?,
         attempts: row.get(4)?,
+        detail: ComputeDetail { ended_ms: row.get(5)?, ..ComputeDetail::default() },
     })
 }
 

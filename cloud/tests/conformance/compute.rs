@@ -1,7 +1,7 @@
 //! The compute, as far as the port goes: nothing runs in these cases unless the adapter runs it by itself.
 
 use shepard_cloud::Kind;
-use shepard_cloud::ports::{ComputeJob, ComputeState, JobRequest};
+use shepard_cloud::ports::{ComputeJob, ComputeState, JobRequest, Listed};
 use shepard_model::Shape;
 
 use crate::Subject;
@@ -54,6 +54,58 @@ pub(crate) async fn a_waiting_job_is_stopped(make: impl AsyncFn() -> Subject) {
     assert_ne!(second, id);
     subject.eventually("both are found", async || find(&subject, "j1").await.len() == 2).await;
     assert_eq!(find(&subject, "j1").await[0].id, second);
+}
+
+const STATES: [ComputeState; 5] = [
+    ComputeState::Runnable,
+    ComputeState::Starting,
+    ComputeState::Running,
+    ComputeState::Succeeded,
+    ComputeState::Failed,
+];
+
+/// Ids of the jobs of the queue, wherever they stand.
+async fn listed(subject: &Subject) -> Vec<String> {
+    let mut ids = Vec::new();
+    for state in STATES {
+        let mut from = None;
+        loop {
+            let compute = &subject.ports.compute;
+            let page = compute.list(Listed::Queue, state, from.as_deref()).await.expect("list");
+            ids.extend(page.items.into_iter().inspect(|job| assert_eq!(job.state, state)).map(|job| job.id));
+            from = page.next;
+            if from.is_none() {
+                break;
+            }
+        }
+    }
+    ids.sort();
+    ids
+}
+
+pub(crate) async fn jobs_are_listed_by_where_they_stand(make: impl AsyncFn() -> Subject) {
+    let subject = make().await;
+    assert_eq!(listed(&subject).await, [""; 0]);
+    let mut ids = Vec::new();
+    for n in 0..3 {
+        ids.push(submit(&subject, &format!("j{n}")).await);
+    }
+    ids.sort();
+    subject.eventually("all are listed", async || listed(&subject).await == ids).await;
+    let compute = &subject.ports.compute;
+    let error = compute.list(Listed::Queue, STATES[0], Some("no page")).await.map(|page| page.items.len());
+    assert!(!matches!(error, Ok(1..)), "what begins no page gives no jobs: {error:?}");
+}
+
+pub(crate) async fn a_waiting_job_is_cancelled(make: impl AsyncFn() -> Subject) {
+    let subject = make().await;
+    let (first, second) = (submit(&subject, "j1").await, submit(&subject, "j2").await);
+    let compute = &subject.ports.compute;
+    assert_eq!(compute.front().await.expect("front"), [first.clone(), second.clone()]);
+    compute.cancel(&first, "not wanted").await.expect("cancel");
+    assert_eq!(describe(&subject, &first).await.state, ComputeState::Failed);
+    assert_eq!(compute.front().await.expect("front"), [second]);
+    compute.cancel(&first, "again").await.expect("no error where it has ended");
 }
 
 pub(crate) async fn names_are_apart(make: impl AsyncFn() -> Subject) {

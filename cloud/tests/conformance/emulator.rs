@@ -8,13 +8,14 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde::Deserialize;
 use shepard_cloud::aws::{self, AwsSettings, Jobs, Profile};
-use shepard_cloud::ports::Buckets;
+use shepard_cloud::ports::{Buckets, LogFrom, LogLine, LogPage, LogSource};
+use shepard_cloud::{Logs, Result};
 
 use crate::Subject;
 
@@ -107,8 +108,8 @@ impl Emulator {
     }
 
     /// Makes the parts of a flock that nobody else knows of.
-    fn make(&self) -> Made {
-        let name = format!("flock-{}", self.flocks.fetch_add(1, Ordering::Relaxed));
+    fn make(&self, suffix: &str) -> Made {
+        let name = format!("flock-{}{suffix}", self.flocks.fetch_add(1, Ordering::Relaxed));
         let made = self.ask(&name.into());
         serde_json::from_value(made).expect("what setup.py made")
     }
@@ -149,19 +150,35 @@ impl Emulator {
 
     /// A fresh, empty flock.
     pub(crate) async fn fresh(&self) -> Subject {
-        let made = self.make();
+        let made = self.make("");
         self.subject(&made, Some(made.queue_url.clone())).await
+    }
+
+    /// The same, with a table that has a stream.
+    pub(crate) async fn fresh_streamed(&self) -> Subject {
+        let made = self.make("-streamed");
+        self.subject(&made, Some(made.queue_url.clone())).await
+    }
+
+    /// The same, with logs that the cases can write as a log driver does.
+    pub(crate) async fn fresh_logs(&'static self) -> Subject {
+        let made = self.make("");
+        let mut subject = self.subject(&made, None).await;
+        let inner = Arc::clone(&subject.ports.logs);
+        subject.ports.logs =
+            Arc::new(Driven { emulator: self, group: format!("/flock/{}", made.table), inner });
+        subject
     }
 
     /// The same, with a queue of which only the ARN is known.
     pub(crate) async fn fresh_by_arn(&self) -> Subject {
-        let made = self.make();
+        let made = self.make("");
         self.subject(&made, Some(made.queue_arn.clone())).await
     }
 
     /// A fresh flock, and the name of its table.
     pub(crate) async fn fresh_with_table(&self) -> (Subject, String) {
-        let made = self.make();
+        let made = self.make("");
         (self.subject(&made, None).await, made.table)
     }
 
@@ -177,6 +194,7 @@ impl Emulator {
             buckets,
             table: made.table.clone(),
             queue,
+            dead_letters: None,
             secrets: Some(made.table.clone()),
             jobs: Some(Jobs { queue: made.job_queue.clone(), definition: made.job_definition.clone() }),
             keep_days: 30,
@@ -187,6 +205,37 @@ impl Emulator {
         std::fs::create_dir(&scratch).expect("scratch");
         let ports = aws::connect(settings).await.ports();
         Subject { ports, scratch, _keep: Box::new(temp) }
+    }
+}
+
+/// Logs that are written by a worker's container and its log driver, and read by the port.
+struct Driven {
+    emulator: &'static Emulator,
+    group: String,
+    inner: Arc<dyn Logs>,
+}
+
+#[async_trait::async_trait]
+impl Logs for Driven {
+    async fn append(&self, stream: &str, lines: &[LogLine]) -> Result<()> {
+        let event = |line: &LogLine| {
+            let before = match line.source {
+                LogSource::Stdout => "[out]",
+                LogSource::Stderr => "[err]",
+                LogSource::Worker => "[shepard]",
+            };
+            serde_json::json!({ "timestamp": line.at_ms, "message": format!("{before} {}", line.text) })
+        };
+        let events: Vec<_> = lines.iter().map(event).collect();
+        let (group, events) = (&self.group, serde_json::Value::from(events));
+        self.emulator.ask(&serde_json::json!({
+            "logGroupName": group, "logStreamName": stream, "logEvents": events
+        }));
+        Ok(())
+    }
+
+    async fn read(&self, stream: &str, from: &LogFrom, limit: usize) -> Result<LogPage> {
+        self.inner.read(&format!("{}:{stream}", self.group), from, limit).await
     }
 }
 

@@ -41,9 +41,10 @@ crate::cases! {
     table: a_row_is_written_once a_change_is_made_refused_or_missing changes_page_by_page
         changes_under_concurrent_writers a_scan_gives_whole_rows odd_variables a_row_that_is_too_large;
     queue: a_message_is_delivered_until_it_is_deleted a_late_release_is_harmless a_late_delete_is_no_error a_release_delays
-        dead_letters_and_back many_messages_and_receivers a_delayed_message_waits;
+        dead_letters_and_back dead_letters_step_by_step many_messages_and_receivers a_delayed_message_waits;
     compute: a_job_is_found_and_described a_waiting_job_is_stopped names_are_apart
-        arrays_are_one_job_or_refused;
-    logs: a_stream_that_is_not_there pages_and_tokens tail_and_since odd_lines streams_are_apart;
+        arrays_are_one_job_or_refused jobs_are_listed_by_where_they_stand a_waiting_job_is_cancelled;
+    logs: a_stream_that_is_not_there what_can_name_no_stream pages_and_tokens tail_and_since
+        a_quiet_log_is_looked_at_for_long odd_lines streams_are_apart;
     secrets: they_are_replaced_as_one odd_names_and_contents;
 }

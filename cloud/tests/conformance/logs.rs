@@ -52,12 +52,17 @@ pub(crate) async fn a_stream_that_is_not_there(make: impl AsyncFn() -> Subject) 
     let lines = numbered(&subject, 3);
     append(&subject, &lines).await;
     assert_eq!(rest(&subject, token, 10).await.0, lines);
+    let error = subject.ports.logs.read(STREAM, &LogFrom::Token("no token".into()), 1).await;
+    assert_eq!(error.expect_err("refused").kind, Kind::Invalid);
+}
+
+pub(crate) async fn what_can_name_no_stream(make: impl AsyncFn() -> Subject) {
+    let subject = make().await;
+    let lines = numbered(&subject, 3);
     for bad in ["", "..", "../x", "a/b", "a b", "ä"] {
         let error = subject.ports.logs.append(bad, &lines).await.expect_err("refused");
         assert_eq!(error.kind, Kind::Invalid, "{bad:?}: {error}");
     }
-    let error = subject.ports.logs.read(STREAM, &LogFrom::Token("no token".into()), 1).await;
-    assert_eq!(error.expect_err("refused").kind, Kind::Invalid);
 }
 
 pub(crate) async fn pages_and_tokens(make: impl AsyncFn() -> Subject) {
@@ -93,6 +98,31 @@ pub(crate) async fn tail_and_since(make: impl AsyncFn() -> Subject) {
     {
         assert_eq!(rest(&subject, LogFrom::Since(since), 30).await.0, lines[from..], "{since}");
     }
+}
+
+/// Whoever looks again and again at a log that has not ended is given each line once, whatever the adapter reads again.
+pub(crate) async fn a_quiet_log_is_looked_at_for_long(make: impl AsyncFn() -> Subject) {
+    let subject = make().await;
+    let now = subject.ports.clock.now_ms();
+    let sources = [LogSource::Stdout, LogSource::Stderr, LogSource::Worker];
+    // Many of one moment, and many that are the same.
+    let written = |n: i64| LogLine {
+        at_ms: now + n / 50,
+        source: sources[usize::try_from(n % 3).expect("small")],
+        text: format!("line {}", n % 10),
+    };
+    let (mut wanted, mut seen, mut from) = (Vec::new(), Vec::new(), LogFrom::Start);
+    for round in 0..40 {
+        if round % 13 == 0 {
+            let lines: Vec<_> = (0..150).map(|n| written(round * 150 + n)).collect();
+            append(&subject, &lines).await;
+            wanted.extend(lines);
+        }
+        let (lines, next) = rest(&subject, from, 1_000).await;
+        seen.extend(lines);
+        from = next;
+    }
+    assert_eq!(seen, wanted);
 }
 
 pub(crate) async fn odd_lines(make: impl AsyncFn() -> Subject) {

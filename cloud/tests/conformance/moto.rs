@@ -31,14 +31,38 @@ crate::cases! {
     writers: nothing_shows_before_it_is_complete a_key_that_is_taken_is_replaced_at_once one_that_is_given_up_leaves_nothing
         no_step_can_be_taken_out_of_order two_at_once_do_not_mix what_cannot_be_begun;
     table: a_row_is_written_once a_change_is_made_refused_or_missing changes_page_by_page
-        changes_under_concurrent_writers a_scan_gives_whole_rows odd_variables a_row_that_is_too_large;
-    compute: a_job_is_found_and_described names_are_apart arrays_are_one_job_or_refused;
+        changes_under_concurrent_writers a_scan_gives_whole_rows odd_variables a_row_that_is_too_large
+        a_table_without_a_stream_is_polled;
+    compute: a_job_is_found_and_described names_are_apart arrays_are_one_job_or_refused jobs_are_listed_by_where_they_stand;
     secrets: they_are_replaced_as_one odd_names_and_contents;
 }
 
 crate::at_once! {
     queue: a_message_is_delivered_until_it_is_deleted a_late_delete_is_no_error a_release_delays
-        dead_letters_and_back a_delayed_message_waits;
+        dead_letters_and_back dead_letters_step_by_step a_delayed_message_waits;
+}
+
+/// A table with a stream.
+mod streamed {
+    async fn fresh() -> crate::Subject {
+        super::EMULATOR.fresh_streamed().await
+    }
+
+    crate::cases! {
+        table: changes_page_by_page changes_under_concurrent_writers the_stream_is_followed;
+    }
+}
+
+/// Logs, written as a log driver does.
+mod driven {
+    async fn fresh() -> crate::Subject {
+        super::EMULATOR.fresh_logs().await
+    }
+
+    crate::cases! {
+        logs: a_stream_that_is_not_there pages_and_tokens tail_and_since a_quiet_log_is_looked_at_for_long
+            streams_are_apart;
+    }
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use shepard_cloud::ports::Message;
+use shepard_cloud::ports::{Message, Redrive};
 
 use crate::Subject;
 
@@ -113,6 +113,40 @@ pub(crate) async fn dead_letters_and_back(make: impl AsyncFn() -> Subject) {
     subject
         .eventually("no dead letter", async || subject.ports.queue.depth().await.expect("depth").dead == 0)
         .await;
+}
+
+/// Dead letters move back step by step, and the steps come to an end.
+pub(crate) async fn dead_letters_step_by_step(make: impl AsyncFn() -> Subject) {
+    let subject = make().await;
+    let queue = &subject.ports.queue;
+    let none = queue.redrive_step(Redrive::default()).await.expect("redrive");
+    assert_eq!((none.moved, none.done), (0, true));
+    send(&subject, &["a", "b", "c"]).await;
+    for _ in 0..60 {
+        queue.receive(10, 1_000).await.expect("receive");
+        subject.ports.clock.sleep_ms(1_500).await;
+        if queue.depth().await.expect("depth").dead == 3 {
+            break;
+        }
+    }
+    let mut so_far = Redrive::default();
+    for _ in 0..20 {
+        so_far = queue.redrive_step(so_far).await.expect("redrive");
+        if so_far.done {
+            break;
+        }
+        subject.ports.clock.sleep_ms(500).await;
+    }
+    assert_eq!((so_far.moved, so_far.left, so_far.done), (3, Some(0), true));
+    let mut bodies = std::collections::BTreeSet::new();
+    for _ in 0..20 {
+        bodies.extend(queue.receive(10, LONG_MS).await.expect("receive").into_iter().map(|one| one.body));
+        if bodies.len() == 3 {
+            break;
+        }
+        subject.ports.clock.sleep_ms(500).await;
+    }
+    assert_eq!(bodies.into_iter().collect::<Vec<_>>(), ["a", "b", "c"]);
 }
 
 pub(crate) async fn many_messages_and_receivers(make: impl AsyncFn() -> Subject) {

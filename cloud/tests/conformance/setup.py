@@ -1,8 +1,8 @@
 """Makes the parts of a flock on an emulator: one line of JSON in, one line out, until the input ends.
 
-A string is the name of a flock to make; an object is an item for a table, `{"TableName": …, "Item": …}`, a value for a secret,
+A string is the name of a flock to make, whose table has a stream where the name ends in `-streamed`; an object is an item for a table, `{"TableName": …, "Item": …}`, a value for a secret,
 `{"SecretId": …, "SecretString": …}`, as somebody else's program would put it there, or a repository of images,
-`{"repositoryName": …, "tags": […]}`.
+`{"repositoryName": …, "tags": […]}`, or lines of a log, `{"logGroupName": …, "logStreamName": …, "logEvents": […]}`.
 
 No Rust program outside cloud/src/aws names the SDK, and nothing of the product creates anything; boto3 comes with moto.
 """
@@ -25,6 +25,7 @@ def client(service):
 S3, SQS, DYNAMODB, BATCH, IAM = map(client, ["s3", "sqs", "dynamodb", "batch", "iam"])
 SECRETS = client("secretsmanager")
 ECR = client("ecr")
+LOGS = client("logs")
 
 
 def environment():
@@ -42,6 +43,17 @@ def queue(name, **attributes):
     return url, SQS.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
 
 
+def log(group, stream, events):
+    """What a log driver does."""
+    for make, named in [(LOGS.create_log_group, {}), (LOGS.create_log_stream, {"logStreamName": stream})]:
+        try:
+            make(logGroupName=group, **named)
+        except LOGS.exceptions.ResourceAlreadyExistsException:
+            pass
+    if events:
+        LOGS.put_log_events(logGroupName=group, logStreamName=stream, logEvents=events)
+
+
 def flock(name):
     buckets = {part: f"{name}-{part}" for part in ["inputs", "outputs", "code", "errors"]}
     for bucket in buckets.values():
@@ -53,6 +65,9 @@ def flock(name):
         KeySchema=[{"AttributeName": "UUID", "KeyType": "HASH"}],
         AttributeDefinitions=[{"AttributeName": "UUID", "AttributeType": "S"}],
         BillingMode="PAY_PER_REQUEST",
+        StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"}
+        if name.endswith("-streamed")
+        else {"StreamEnabled": False},
     )
 
     # Without a value: nobody has pushed any secrets yet.
@@ -86,6 +101,9 @@ for line in sys.stdin:
         answer = flock(asked)
     elif "SecretId" in asked:
         SECRETS.put_secret_value(**asked)
+        answer = {}
+    elif "logEvents" in asked:
+        log(asked["logGroupName"], asked["logStreamName"], asked["logEvents"])
         answer = {}
     elif "repositoryName" in asked:
         made = ECR.create_repository(repositoryName=asked["repositoryName"])

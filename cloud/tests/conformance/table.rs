@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+#[cfg(feature = "aws")]
+use shepard_cloud::ports::Mode;
 use shepard_cloud::ports::{Applied, Cursor, Put};
 use shepard_cloud::{Kind, Table};
 use shepard_model::{
@@ -203,6 +205,46 @@ pub(crate) async fn changes_under_concurrent_writers(make: impl AsyncFn() -> Sub
         let row = subject.ports.table.get(&id).await.expect("get").expect("there");
         assert_eq!(seen, row.summary(), "the feed ends at what the table holds");
     }
+}
+
+/// A table that has a stream is followed by it, and one that has none is read again and again; both say so.
+#[cfg(feature = "aws")]
+pub(crate) async fn the_stream_is_followed(make: impl AsyncFn() -> Subject) {
+    let subject = make().await;
+    let table = &subject.ports.table;
+    for n in 0..30 {
+        table.put_new(&row(&format!("before-{n}"))).await.expect("put");
+    }
+    let first = table.changes(Cursor::default(), 100).await.expect("changes");
+    assert_eq!((first.rows.len(), first.mode), (30, Mode::Stream));
+    let mut cursor = first.next;
+    for n in 0..3 {
+        let id = format!("after-{n}");
+        table.put_new(&row(&id)).await.expect("put");
+        table.apply(&JobId::parse(&id).expect("id"), &claim("w")).await.expect("apply");
+        let mut known = BTreeMap::new();
+        subject
+            .eventually("the change comes by the stream", async || {
+                !table.changes(cursor, 10).await.expect("changes").rows.is_empty()
+            })
+            .await;
+        cursor = follow(table.as_ref(), cursor, 10, &mut known).await.0;
+        assert_eq!(known.keys().map(JobId::as_str).collect::<Vec<_>>(), [id.as_str()]);
+    }
+    let quiet = table.changes(cursor, 10).await.expect("changes");
+    assert!(quiet.rows.is_empty() && !quiet.more && quiet.mode == Mode::Stream && quiet.wait_ms > 0);
+    // From the beginning, all rows are given again without another reading.
+    assert_eq!(table.changes(Cursor::default(), 100).await.expect("changes").rows.len(), 33);
+}
+
+#[cfg(feature = "aws")]
+pub(crate) async fn a_table_without_a_stream_is_polled(make: impl AsyncFn() -> Subject) {
+    let subject = make().await;
+    let table = &subject.ports.table;
+    table.put_new(&row("a")).await.expect("put");
+    let first = table.changes(Cursor::default(), 10).await.expect("changes");
+    assert!(matches!(first.mode, Mode::Poll { every_ms } if every_ms == first.wait_ms && every_ms >= 2_000));
+    assert_eq!(first.rows.len(), 1);
 }
 
 pub(crate) async fn a_scan_gives_whole_rows(make: impl AsyncFn() -> Subject) {

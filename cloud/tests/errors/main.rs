@@ -40,6 +40,7 @@ async fn flock(address: SocketAddr, credentials: &str) -> Ports {
         },
         table: "table".into(),
         queue: Some("http://127.0.0.1/1/queue".into()),
+        dead_letters: None,
         jobs: Some(Jobs { queue: "jobs".into(), definition: "definition:3".into() }),
         secrets: Some("flock-secrets".into()),
         keep_days: 30,

@@ -264,6 +264,7 @@ impl Program {
             buckets: Buckets { inputs, outputs: none(), quick_deploy: none(), errors: none() },
             table: config.table.clone(),
             queue: Some(queue.to_owned()).filter(|queue| !queue.is_empty()),
+            dead_letters: None,
             jobs: Some(Jobs { queue: config.job_queue.clone(), definition: config.job_definition.clone() }),
             secrets: None,
             keep_days: config.keep_days,

@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use shepard_cloud::ports::{
-    Applied, Buckets, Changes, Clock, Compute, ComputeJob, ComputeState, Cursor, Depth, JobRequest, LogFrom,
-    LogPage, Logs, Message, ObjectMeta, Objects, Page, Part, Put, Queue, Range, Secret, Secrets, Table,
-    Writer, Written,
+    Applied, Buckets, Changes, Clock, Compute, ComputeDetail, ComputeJob, ComputeState, Cursor, Depth,
+    JobRequest, LogFrom, LogPage, Logs, Message, ObjectMeta, Objects, Page, Part, Put, Queue, Range, Secret,
+    Secrets, Table, Writer, Written,
 };
 use shepard_cloud::{CloudError, Kind, Ports, Result};
 use shepard_model::log::LogLine;
@@ -289,7 +289,14 @@ impl Compute for Memory {
 
 fn seen(job: &Submitted) -> ComputeJob {
     let (id, name) = (job.id.clone(), job.request.name.clone());
-    ComputeJob { id, name, state: job.state, reason: job.reason.clone(), attempts: 1 }
+    ComputeJob {
+        id,
+        name,
+        state: job.state,
+        reason: job.reason.clone(),
+        attempts: 1,
+        detail: ComputeDetail::default(),
+    }
 }
 
 #[async_trait]

@@ -88,6 +88,7 @@ impl Settings {
                 table,
                 // A worker announces nothing and submits nothing, and has no permission to either.
                 queue: None,
+                dead_letters: None,
                 jobs: None,
                 secrets: get(env::SECRET_STORE).map(str::to_owned),
                 keep_days,

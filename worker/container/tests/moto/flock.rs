@@ -51,6 +51,7 @@ impl<'a> Flock<'a> {
             },
             table: site.name.clone(),
             queue: Some(text(&made["queue"])),
+            dead_letters: None,
             secrets: None,
             jobs: Some(Jobs { queue: job_queue.clone(), definition: text(&made["job_definition"]) }),
             keep_days: 30,
