@@ -61,9 +61,9 @@ pub mod set_role;
 #[cfg(feature = "account")]
 pub mod stacks;
 #[cfg(feature = "account")]
-pub mod survey;
-#[cfg(feature = "account")]
 mod streams;
+#[cfg(feature = "account")]
+pub mod survey;
 pub mod table;
 mod upload;
 mod value;
