@@ -4,6 +4,7 @@
 //! reads a file or knows how a command is carried out.
 
 mod deploy;
+mod stack;
 
 use std::path::PathBuf;
 
@@ -11,6 +12,10 @@ use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use deploy::{Deploy, DeployTo, Releases};
 use shepard_model::{Isolation, State};
+pub use stack::{
+    Down as StackDown, Events as StackEvents, Named, Place, StackCommand, Up as StackUp,
+    Update as StackUpdate, Values as StackValues,
+};
 
 /// Run a flock of jobs here or on AWS, watch it live, get the results.
 ///
@@ -87,6 +92,12 @@ pub enum Command {
         /// What to do with them.
         #[command(subcommand)]
         command: Releases,
+    },
+    /// Flocks on AWS: stand up, change, watch, take down
+    Stack {
+        /// What to do with them.
+        #[command(subcommand)]
+        command: StackCommand,
     },
     /// List jobs
     Query(Query),

@@ -21,6 +21,7 @@ mod logs;
 mod retrieve;
 mod rows;
 mod secrets;
+mod stack;
 
 use std::future::Future;
 use std::process::ExitCode;
@@ -115,6 +116,13 @@ fn changes(command: &Command) -> Option<&'static str> {
         Command::Deploy(_) => Some("deploying"),
         Command::Releases { command: cli::Releases::List { .. } } => None,
         Command::Releases { command: cli::Releases::Rollback { .. } } => Some("going back to a release"),
+        Command::Stack { command } => match command {
+            cli::StackCommand::Up(up) => (!up.dry_run).then_some("making a stack"),
+            // Asking what would change leaves a change set for a moment.
+            cli::StackCommand::Update(_) => Some("changing a stack"),
+            cli::StackCommand::Down(down) => (!down.dry_run).then_some("taking a flock down"),
+            _ => None,
+        },
         Command::Terminate(_) => Some("terminating jobs"),
         Command::Retry(_) => Some("running jobs again"),
         Command::Console
@@ -145,6 +153,7 @@ fn dispatch(command: Command, context: &Context<'_>) -> Result<Exit> {
         Command::Batch(arguments) => block_on(batch::run(context, arguments)),
         Command::Deploy(arguments) => block_on(deploy::deploy(context, arguments)),
         Command::Releases { command } => block_on(deploy::releases(context, command)),
+        Command::Stack { command } => block_on(stack::run(context, command)),
         Command::Query(arguments) => block_on(jobs::query(context, &arguments)),
         Command::Logs(arguments) => block_on(logs::run(context, &arguments)),
         Command::Retrieve(arguments) => block_on(retrieve::run(context, &arguments)),

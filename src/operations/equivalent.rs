@@ -5,8 +5,12 @@
 
 use std::path::Path;
 
+use shepard_model::Account;
+
 use super::deploy::{Request, Source, Target};
 use super::flocks::Create;
+use super::stack::down::Request as Down;
+use super::stack::plan::Wanted;
 
 fn line(words: &[&str]) -> Vec<String> {
     std::iter::once(&"shepard").chain(words).map(|word| (*word).to_owned()).collect()
@@ -180,6 +184,56 @@ pub fn rollback(target: &Target, release: &str) -> Vec<String> {
     line
 }
 
+/// In whose name and where.
+fn account(account: &Account) -> Vec<String> {
+    let mut words = Vec::new();
+    for (flag, value) in [("--profile", &account.profile), ("--region", &account.region)] {
+        if let Some(value) = value {
+            words.extend([flag.to_owned(), value.clone()]);
+        }
+    }
+    words
+}
+
+/// Values of parameters: none of the template's is a secret. Of another template's text only that it was one is said.
+fn values(wanted: &Wanted) -> Vec<String> {
+    let given = wanted.given.iter();
+    let mut words: Vec<String> =
+        given.flat_map(|(name, value)| ["--param".to_owned(), format!("{name}={value}")]).collect();
+    if wanted.template.is_some() {
+        words.extend(["--template".to_owned(), "…".to_owned()]);
+    }
+    words
+}
+
+/// `shepard stack up`.
+pub fn stack_up(wanted: &Wanted, place: &Account) -> Vec<String> {
+    let mut line = line(&["stack", "up", "--yes", &wanted.name]);
+    line.extend(account(place));
+    line.extend(wanted.protect.then(|| "--protect".to_owned()));
+    line.extend(values(wanted));
+    line
+}
+
+/// `shepard stack update`.
+pub fn stack_update(wanted: &Wanted, place: &Account, keep_template: bool, replace: bool) -> Vec<String> {
+    let mut line = line(&["stack", "update", "--yes", &wanted.name]);
+    line.extend(account(place));
+    let flags = [("--keep-template", keep_template), ("--allow-replacement", replace)];
+    line.extend(flags.iter().filter(|(_, given)| *given).map(|(flag, _)| (*flag).to_owned()));
+    line.extend(values(wanted));
+    line
+}
+
+/// `shepard stack down`.
+pub fn stack_down(request: &Down, place: &Account) -> Vec<String> {
+    let mut line = line(&["stack", "down", &request.name, "--yes", &request.name]);
+    line.extend(account(place));
+    let flags = [("--delete-data", request.delete_data), ("--unprotect", request.unprotect)];
+    line.extend(flags.iter().filter(|(_, given)| *given).map(|(flag, _)| (*flag).to_owned()));
+    line
+}
+
 #[cfg(test)]
 mod tests {
     use clap::Parser as _;
@@ -231,6 +285,14 @@ mod tests {
             worker: Some("w".into()),
             ..Request::new(Source::Folder("-a b".into()), repository())
         };
+        let stack = Wanted {
+            name: "f".into(),
+            given: [("A".to_owned(), "x y=z".to_owned())].into(),
+            template: Some("hunter2".into()),
+            protect: true,
+        };
+        let here =
+            Account { profile: Some("p".into()), region: Some("eu-west-1".into()), ..Account::default() };
         let lines = [
             deploy(&built),
             deploy(&Request::new(Source::Image("base:1".into()), repository())),
@@ -244,6 +306,10 @@ mod tests {
             secrets_push(Keeper::Flock("f"), Path::new("a b"), true),
             secrets_push(Keeper::Secret("arn:aws:secretsmanager:x"), Path::new("/s"), false),
             secrets_rm(Keeper::Flock("f"), &["-rf".to_owned(), "a".to_owned()]),
+            stack_up(&stack, &here),
+            stack_update(&stack, &here, false, true),
+            stack_update(&Wanted { template: None, ..stack.clone() }, &here, true, false),
+            stack_down(&Down { name: "f".into(), delete_data: true, unprotect: true }, &here),
             local("start", "f"),
             local("rm", "f"),
         ];
