@@ -33,6 +33,8 @@ mod objects;
 mod older;
 mod queue;
 mod secrets;
+#[cfg(feature = "account")]
+mod stacks;
 mod table;
 mod writers;
 

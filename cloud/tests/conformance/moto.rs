@@ -89,3 +89,9 @@ async fn secrets_that_are_refused() {
 async fn the_version_null() {
     older::the_version_null(&EMULATOR).await;
 }
+
+#[cfg(feature = "account")]
+#[tokio::test]
+async fn stacks_from_nothing_to_nothing() {
+    crate::stacks::from_nothing_to_nothing(&EMULATOR, false).await;
+}

@@ -18,6 +18,8 @@ use server::{Reply, Request, Server, reply};
 
 mod answers;
 mod server;
+#[cfg(feature = "account")]
+mod stacks;
 mod writers;
 
 /// A value of the user's, which nothing may repeat.
