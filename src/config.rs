@@ -4,6 +4,8 @@
 //! It reads; it never writes the configuration. A key it does not know is reported and otherwise ignored, so that
 //! a file written for a newer version still works.
 
+pub mod accounts;
+
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,6 +15,7 @@ use serde::Deserialize;
 use tracing_subscriber::layer::SubscriberExt as _;
 
 use crate::cli::Global;
+pub use accounts::{AccountSetting, Standing};
 
 /// The log file is set aside, once, when it is larger than this at the start: in bytes.
 const LOG_LIMIT: u64 = 5 * 1024 * 1024;
@@ -42,6 +45,15 @@ pub const TEMPLATE: &str = r#"# Shepard's settings. Every line is optional; what
 
 # What is written to the log file.
 #log_level = "info"
+
+# Accounts of AWS that are looked through for flocks, one block each. Without any it is the one that the environment
+# and the AWS configuration files say, and without those none. `colour` makes the account stand out: danger, warn, ok,
+# info, accent or muted. Leave out `profile` for the environment's, and the regions for the profile's own.
+#[[accounts]]
+#profile = "production"
+#regions = ["eu-west-1", "us-east-1"]
+#colour = "danger"
+#read_only = true
 "#;
 
 /// A configuration that cannot be used. All of them are about the machine, none about a flock.
@@ -150,6 +162,10 @@ pub struct Config {
     pub keys: PathBuf,
     /// Filter of the log.
     pub log_level: String,
+    /// Accounts of AWS that are looked through for flocks; none is the environment's.
+    pub accounts: Vec<AccountSetting>,
+    /// Something on this machine says that AWS is used. Where nothing does, nothing is asked of it.
+    pub aws: bool,
     /// Keys of `config.toml` that mean nothing to this version.
     pub unknown: Vec<String>,
 }
@@ -165,6 +181,7 @@ struct File {
     read_only: Option<bool>,
     keys: Option<PathBuf>,
     log_level: Option<String>,
+    accounts: Vec<AccountSetting>,
     #[serde(flatten)]
     unknown: toml::Table,
 }
@@ -182,10 +199,12 @@ impl Config {
             Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
             Err(source) => return Err(ConfigError::Io { doing: "read", path, source }),
         };
-        Self::layered(dirs, &text, global)
+        let aws = accounts::aws_is_configured();
+        Ok(Self { aws, ..Self::layered(dirs, &text, global)? })
     }
 
-    fn layered(dirs: Dirs, text: &str, global: &Global) -> Result<Self, ConfigError> {
+    /// Of the text of a settings file, with the flags over it. Whether AWS is used on this machine is not looked at.
+    pub(crate) fn layered(dirs: Dirs, text: &str, global: &Global) -> Result<Self, ConfigError> {
         let file: File = toml::from_str(text).map_err(|error| ConfigError::Syntax {
             path: dirs.config_file(),
             problem: error.to_string().trim_end().to_owned(),
@@ -200,6 +219,8 @@ impl Config {
             read_only: global.read_only || file.read_only.unwrap_or(false),
             keys,
             log_level: global.log_level.clone().or(file.log_level).unwrap_or_else(|| "info".to_owned()),
+            accounts: file.accounts,
+            aws: false,
             unknown: file.unknown.keys().cloned().collect(),
             dirs,
         })
@@ -309,13 +330,17 @@ mod tests {
             .filter_map(|line| line.strip_prefix('#').filter(|rest| !rest.starts_with(' ')))
             .map(|line| format!("{line}\n"))
             .collect();
-        let shown = Config::layered(dirs(), &uncommented, &Global::default()).expect("usable");
+        assert_eq!(uncommented.lines().count(), 12, "every key is in the template");
+        // The accounts have no default; the other lines say what holds anyway.
+        let (uncommented, accounts) = uncommented.split_once("[[accounts]]").expect("an example");
+        let example: AccountSetting = toml::from_str(accounts).expect("usable");
+        assert_eq!((example.accounts().count(), example.read_only), (2, true));
+        let shown = Config::layered(dirs(), uncommented, &Global::default()).expect("usable");
         let plain = Config::layered(dirs(), "", &Global::default()).expect("usable");
         assert!(shown.unknown.is_empty(), "{:?}", shown.unknown);
         assert_eq!(
             (shown.theme, shown.ascii, shown.mouse, shown.read_only, shown.keys, shown.log_level),
             (plain.theme, plain.ascii, plain.mouse, plain.read_only, plain.keys, plain.log_level)
         );
-        assert_eq!(uncommented.lines().count(), 7, "every key is in the template");
     }
 }

@@ -84,6 +84,9 @@ pub struct Account {
     /// ARN of a role that is assumed on top, as the old command always did; None asks as the profile is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<String>,
+    /// ARN or serial number of the MFA device that the role asks a code of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serial: Option<String>,
 }
 
 impl Account {

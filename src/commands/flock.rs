@@ -7,7 +7,8 @@ use shepard_cloud::local::Home;
 use shepard_cloud::ports::WallClock;
 
 use super::Context;
-use crate::operations::flock::{Flock, Nowhere, Opener};
+use crate::operations::discovery::Register;
+use crate::operations::flock::{Flock, Opener};
 use crate::operations::journal::Journal;
 use crate::operations::{OperationError, Result, jobs};
 
@@ -40,7 +41,7 @@ impl Context<'_> {
 
     /// What opens flocks by name, here and on AWS.
     pub(super) fn opener(&self) -> Opener {
-        Opener::new(self.home(), Arc::new(Nowhere))
+        Opener::new(self.home(), Arc::new(Register::new(self.config)))
     }
 
     /// Opens the flock that was named, or the one of the configuration.

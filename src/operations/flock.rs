@@ -286,17 +286,6 @@ impl Opener {
     }
 }
 
-/// No flock on AWS is known: for whoever works on this machine alone.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Nowhere;
-
-#[async_trait]
-impl Known for Nowhere {
-    async fn find(&self, name: &str) -> Result<AwsFlockInfo> {
-        Err(OperationError::NotFound(format!("there is no flock named {name} on AWS")))
-    }
-}
-
 /// Whether only a flock on AWS can have that name.
 pub fn is_aws(name: &str) -> bool {
     name.contains(['@', ':', '/'])

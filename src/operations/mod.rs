@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`flock`] | one flock, here or on AWS: its ports, and what differs |
 //! | [`flocks`] | making, listing, starting, stopping, removing the flocks of this machine |
+//! | [`discovery`] | the flocks on AWS, by asking |
 //! | [`preflight`] | what a batch would do, and what is wrong with it |
 //! | [`walk`], [`pack`] | reading a folder, and making the zip of a job |
 //! | [`batch`] | packing and uploading |
@@ -24,6 +25,7 @@
 
 pub mod batch;
 pub mod deploy;
+pub mod discovery;
 pub mod equivalent;
 pub mod error;
 pub mod flock;

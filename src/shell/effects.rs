@@ -17,7 +17,8 @@ use crate::app::{Command, Model, Msg, Sub};
 use crate::config::Config;
 use crate::feeds::pump::pump;
 use crate::feeds::{blocking, flocks, jobs, logs};
-use crate::operations::flock::{Nowhere, Opener};
+use crate::operations::discovery::Register;
+use crate::operations::flock::Opener;
 
 /// Threads a sort or filter may use.
 const SORT_THREADS: u32 = 2;
@@ -59,7 +60,7 @@ pub(super) struct Runner {
 impl Runner {
     /// With nothing under way. News go to the loop's channel.
     pub(super) fn new(config: &Config, news: mpsc::Sender<Msg>) -> Self {
-        let flocks = Arc::new(Opener::new(Home::new(&config.dirs.data), Arc::new(Nowhere)));
+        let flocks = Arc::new(Opener::new(Home::new(&config.dirs.data), Arc::new(Register::new(config))));
         Self {
             reader: Arc::new(Reader::new(config, Arc::clone(&flocks))),
             carrier: Arc::new(Carrier::new(config, Arc::clone(&flocks))),
@@ -237,18 +238,7 @@ mod tests {
     fn runner(home: &std::path::Path) -> Runner {
         let dirs =
             crate::config::Dirs { data: home.join("d"), state: home.join("s"), config: home.join("c") };
-        let config = Config {
-            keys: dirs.config.join("keys.toml"),
-            dirs,
-            theme: "default".to_owned(),
-            ascii: false,
-            mouse: false,
-            flock: None,
-            read_only: false,
-            record: None,
-            log_level: "info".to_owned(),
-            unknown: Vec::new(),
-        };
+        let config = Config::layered(dirs, "", &crate::cli::Global::default()).expect("usable");
         // Nothing here is told to the loop.
         Runner::new(&config, mpsc::channel(1).0)
     }

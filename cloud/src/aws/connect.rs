@@ -78,7 +78,10 @@ impl Profile {
         Self {
             name: account.profile.clone(),
             region: account.region.clone(),
-            role: account.role.clone().map(AssumeRole::of),
+            role: account
+                .role
+                .clone()
+                .map(|role| AssumeRole { serial: account.serial.clone(), ..AssumeRole::of(role) }),
             ..Self::default()
         }
     }

@@ -154,6 +154,12 @@ pub async fn connect(settings: AwsSettings) -> AwsFlock {
     AwsFlock::new(&config, settings)
 }
 
+/// The region that holds for a profile; None where nothing says one. Where neither the environment nor the files do, the
+/// machine's own metadata is asked for it.
+pub async fn region_of(profile: &Profile) -> Option<String> {
+    connect::load(profile).await.region().map(|region| region.as_ref().to_owned())
+}
+
 /// The secrets of a flock of which nothing else is known than the name or ARN of its secret. Asks nothing of AWS.
 pub async fn secrets_of(store: String, profile: &Profile) -> secrets::ManagedSecrets {
     managed(&connect::load(profile).await, store)
