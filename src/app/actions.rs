@@ -21,6 +21,16 @@ pub enum Scope {
     Flock,
     /// What was deployed to a flock.
     Releases,
+    /// What a stack is made of.
+    Stack,
+    /// What happens to a stack.
+    StackEvents,
+    /// What a change set would do.
+    StackChanges,
+    /// What a stack owns, before it is torn down.
+    StackDown,
+    /// The form of a stack's settings.
+    StackForm,
     /// The jobs of a flock.
     Jobs,
     /// One job.
@@ -35,13 +45,18 @@ pub enum Scope {
 
 impl Scope {
     /// Every scope, in the order in which help shows them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 16] = [
         Self::Global,
         Self::Table,
         Self::Text,
         Self::Flocks,
         Self::Flock,
         Self::Releases,
+        Self::Stack,
+        Self::StackEvents,
+        Self::StackChanges,
+        Self::StackDown,
+        Self::StackForm,
         Self::Jobs,
         Self::Job,
         Self::Logs,
@@ -58,6 +73,11 @@ impl Scope {
             Self::Flocks => "Flocks",
             Self::Flock => "One flock",
             Self::Releases => "Releases",
+            Self::Stack => "One stack",
+            Self::StackEvents => "Events of a stack",
+            Self::StackChanges => "Changes of a stack",
+            Self::StackDown => "Tearing a stack down",
+            Self::StackForm => "In the settings of a stack",
             Self::Jobs => "Jobs",
             Self::Job => "One job",
             Self::Logs => "Logs",
@@ -165,7 +185,10 @@ actions! {
     FlockReleases = "flock-releases", Flocks, ["v"], "", "What was deployed to it, and going back to it", Look;
     FlockStart = "flock-start", Flocks, ["z"], "start/stop", "Start the flock's supervisor, or stop it", Change;
     FlockDescribe = "flock-describe", Flocks, ["d"], "", "Where the flock keeps its things, and its settings", Look;
-    FlockRemove = "flock-remove", Flocks, ["X"], "", "Remove the flock and all in it (asks for its name)", Danger;
+    FlockRemove = "flock-remove", Flocks, ["X"], "", "Remove the flock, or tear its stack down (asks for its name)", Danger;
+    FlockStandUp = "stand-up", Flocks, ["A"], "stand up", "Stand up a flock on AWS", Change;
+    FlockEvents = "flock-events", Flocks, ["e"], "", "What happens to the flock's stack, as it happens", Look;
+    FlockUpdate = "flock-update", Flocks, ["U"], "", "Change the settings of the flock's stack, after a preview", Change;
 
     DescribeDeploy = "describe-deploy", Flock, ["D"], "deploy", "Deploy a folder or an image to this flock", Change;
     DescribeReleases = "describe-releases", Flock, ["v"], "releases", "What was deployed to it, and going back to it", Look;
@@ -174,6 +197,32 @@ actions! {
     ReleasesDeploy = "releases-deploy", Releases, ["D"], "deploy", "Deploy a folder or an image to this flock", Change;
     Repository = "repository", Releases, ["u"], "repository", "The releases of a repository, or the flock's own again", Look;
     CopyImage = "copy-image", Releases, ["c"], "", "Copy the digest or id of the release", Look;
+
+    StackNextPane = "stack-next-pane", Stack, ["tab"], "pane", "Next pane", Look;
+    StackPreviousPane = "stack-previous-pane", Stack, ["backtab"], "", "Pane before", Look;
+    StackPane1 = "stack-pane-1", Stack, ["1"], "", "Resources", Look;
+    StackPane2 = "stack-pane-2", Stack, ["2"], "", "Outputs", Look;
+    StackPane3 = "stack-pane-3", Stack, ["3"], "", "Parameters", Look;
+    StackCopy = "stack-copy", Stack, ["c"], "copy", "Copy the name or value under the cursor", Look;
+    StackCopyArn = "stack-copy-arn", Stack, ["C"], "copy ARN", "Copy the ARN of the stack", Look;
+    StackShowEvents = "stack-events", Stack, ["e"], "events", "What happens to it, as it happens", Look;
+    StackUpdate = "stack-update", Stack, ["U"], "update", "Change its settings, after a preview", Change;
+    StackTearDown = "stack-tear-down", Stack, ["X"], "tear down", "See what it owns, and tear it down (asks for its name)", Danger;
+
+    EventsFaults = "events-faults", StackEvents, ["!"], "faults", "Only what failed, or everything again", Look;
+    EventsCopy = "events-copy", StackEvents, ["c"], "copy", "Copy the id of the resource under the cursor", Look;
+    EventsDescribe = "events-describe", StackEvents, ["d"], "describe", "What the stack is made of", Look;
+    EventsTearDown = "events-tear-down", StackEvents, ["X"], "", "See what it owns, and tear it down (asks for its name)", Danger;
+
+    ChangesAccept = "changes-accept", StackChanges, ["a"], "accept", "Carry the change set out (asks)", Danger;
+    ChangesReject = "changes-reject", StackChanges, ["R"], "reject", "Throw the change set away", Change;
+
+    DownData = "down-data", StackDown, ["t", "space"], "data too", "What people put there goes too, or is kept", Change;
+    DownGo = "down-go", StackDown, ["X"], "tear down", "Tear it down, or go on with that (asks for its name)", Danger;
+    DownEvents = "down-events", StackDown, ["e"], "events", "What happens to the stack, as it happens", Look;
+
+    FormFind = "form-find", StackForm, ["ctrl-f", "/"], "find", "Find a setting by its name or what is said of it", Look;
+    FormUsual = "form-usual", StackForm, ["ctrl-r"], "as usual", "The setting as it is where nobody says otherwise", Look;
 
     Mark = "mark", Jobs, ["space"], "mark", "Mark the row, or unmark it, and go down", Look;
     MarkRange = "mark-range", Jobs, ["V"], "", "Mark from the last marked row to this one", Look;

@@ -10,10 +10,11 @@ use super::overlay::{Bar, Candidate, Dialog, Overlay, Then};
 use super::update::{act, go, scopes};
 
 /// The views that have a name of their own.
-const VIEWS: [(&str, &str); 6] = [
+const VIEWS: [(&str, &str); 7] = [
     ("flocks", "the list of flocks"),
     ("journal", "what was done, by whom, and the command line that does it again"),
     ("new", "create a flock on this machine"),
+    ("stand-up", "stand up a flock on AWS"),
     ("help", "every key that works here"),
     ("theme", "change the theme"),
     ("quit", "leave; jobs go on running"),
@@ -43,7 +44,9 @@ pub fn complete(model: &Model, typed: &str) -> Vec<Candidate> {
                 add(format!("deploy {}", flock.name), "deploy a folder or an image to this flock");
             }
         }
-        for (name, help) in VIEWS.iter().filter(|(name, _)| !(model.session.read_only && *name == "new")) {
+        for (name, help) in
+            VIEWS.iter().filter(|(name, _)| !(model.session.read_only && matches!(*name, "new" | "stand-up")))
+        {
             add((*name).to_owned(), help);
         }
         if model.nav.place().flock().is_some() {
@@ -111,6 +114,7 @@ pub fn run(model: &mut Model, line: &str) -> Vec<Effect> {
         ("flocks", "") => go(model, Place::Flocks),
         ("journal", "") => go(model, Place::Journal),
         ("new", "") if !model.session.read_only => go(model, Place::NewFlock),
+        ("stand-up", "") if !model.session.read_only => go(model, Place::StackNew),
         ("theme", name) if !name.is_empty() => vec![Effect::Theme(name.to_owned())],
         ("quit" | "q" | "q!", "") => {
             let lines = vec!["Jobs go on running; the console only watches them.".to_owned()];

@@ -5,6 +5,7 @@ use shepard_model::JobId;
 
 use super::deploy::{Source, Wish};
 use super::msg::SecretsDiff;
+use super::stack::{StackCommand, StackRequest, StackSub};
 use super::store::ViewJob;
 
 /// Names one running command.
@@ -58,6 +59,8 @@ pub enum Sub {
         /// Counted up to read the same stream anew.
         again: u32,
     },
+    /// A stack.
+    Stack(StackSub),
 }
 
 /// Something to be read once.
@@ -102,6 +105,8 @@ pub enum Request {
         /// Of this repository instead of the flock's own.
         repository: Option<String>,
     },
+    /// About stacks.
+    Stack(StackRequest),
 }
 
 /// What happens when a request comes while one like it is under way.
@@ -128,6 +133,7 @@ impl Request {
                 let of = repository.as_deref().unwrap_or_default();
                 (Policy::SingleFlight, format!("releases {flock} {of}"))
             }
+            Self::Stack(request) => request.policy(),
         }
     }
 }
@@ -226,6 +232,8 @@ pub enum Command {
         /// Which.
         flock: String,
     },
+    /// About a stack.
+    Stack(StackCommand),
 }
 
 impl Command {
@@ -254,6 +262,7 @@ impl Command {
             Self::StopFlock { flock } => format!("stop {flock}"),
             Self::PushSecrets { flock, path, .. } => format!("push the secrets of {path} to {flock}"),
             Self::RemoveFlock { flock } => format!("remove {flock}"),
+            Self::Stack(command) => command.title(),
         }
     }
 }

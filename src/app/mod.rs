@@ -19,6 +19,7 @@ pub mod offered;
 pub mod ops;
 pub mod overlay;
 pub mod remote;
+pub mod stack;
 pub mod store;
 pub mod update;
 

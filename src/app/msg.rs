@@ -8,6 +8,7 @@ use super::deploy::{Fact, ReleaseRow, Source};
 use super::effect::{OpId, Sub};
 use super::key::Key;
 use super::remote::Problem;
+use super::stack::{StackAnswer, StackNews};
 use super::store::ViewResult;
 
 /// A thing that happened.
@@ -36,6 +37,8 @@ pub enum Msg {
     Jobs(JobsChange),
     /// A log went on.
     Log(LogChange),
+    /// Something of a stack is known now.
+    Stack(StackNews),
     /// A feed failed; it goes on trying by itself.
     FeedFailed(Sub, Problem),
     /// A sort or filter is done. Never recorded: a replay does the work again.
@@ -208,6 +211,8 @@ pub enum Loaded {
         /// They.
         releases: Result<Vec<ReleaseRow>, Problem>,
     },
+    /// About stacks.
+    Stack(StackAnswer),
 }
 
 /// One line of the journal.

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use shepard_model::JobId;
 
+use super::stack::StackId;
 use crate::screens::Screen;
 
 /// A place in the console.
@@ -66,6 +67,18 @@ pub enum Place {
         /// Its id.
         id: JobId,
     },
+    /// The form for a new flock on AWS.
+    StackNew,
+    /// The form that changes a stack.
+    StackUpdate(StackId),
+    /// What a change set would do to it.
+    StackChanges(StackId),
+    /// What happens to it.
+    StackEvents(StackId),
+    /// What it is made of.
+    Stack(StackId),
+    /// What it owns, and its tear-down.
+    StackDown(StackId),
     /// What was done.
     Journal,
 }
@@ -76,7 +89,10 @@ impl Place {
         match self {
             Self::Flocks => None,
             Self::NewFlock | Self::Journal | Self::Jobs { .. } => Some(Self::Flocks),
-            Self::Flock { .. } => Some(Self::Flocks),
+            Self::Flock { .. } | Self::StackNew | Self::Stack(_) => Some(Self::Flocks),
+            // What is being made or is gone has nothing to describe.
+            Self::StackUpdate(_) | Self::StackEvents(_) | Self::StackDown(_) => Some(Self::Flocks),
+            Self::StackChanges(stack) => Some(Self::StackUpdate(stack.clone())),
             Self::Batch { flock }
             | Self::Secrets { flock }
             | Self::Deploy { flock }
@@ -91,6 +107,9 @@ impl Place {
     pub fn flock(&self) -> Option<&str> {
         match self {
             Self::Flocks | Self::NewFlock | Self::Journal => None,
+            // Nothing on these needs the flock's jobs, and a stack that is made or removed has none to be read.
+            Self::StackNew | Self::StackUpdate(_) | Self::StackChanges(_) => None,
+            Self::StackEvents(_) | Self::Stack(_) | Self::StackDown(_) => None,
             Self::Flock { flock }
             | Self::Jobs { flock }
             | Self::Batch { flock }
@@ -117,6 +136,12 @@ impl Place {
             Self::Job { id, .. } => id.as_str().chars().take(8).collect(),
             Self::Logs { .. } => "log".to_owned(),
             Self::Journal => "journal".to_owned(),
+            Self::StackNew => "stand up".to_owned(),
+            Self::Stack(stack) => stack.flock(),
+            Self::StackUpdate(stack) => format!("update {}", stack.flock()),
+            Self::StackChanges(_) => "changes".to_owned(),
+            Self::StackEvents(stack) => format!("events of {}", stack.flock()),
+            Self::StackDown(stack) => format!("tear down {}", stack.flock()),
         }
     }
 

@@ -3,6 +3,12 @@
 use super::actions::{Action, Reach, Scope};
 use super::model::Model;
 use super::update::scopes;
+use crate::screens::Behaviour as _;
+
+/// What the screen has no use for of the scopes that it shares.
+pub fn without(model: &Model) -> &'static [Action] {
+    model.nav.screen().map_or(&[], |screen| screen.without())
+}
 
 /// What the menu offers here: what this screen is for, without moving about.
 pub(super) fn menu(model: &Model) -> Vec<Action> {
@@ -15,6 +21,7 @@ pub(super) fn menu(model: &Model) -> Vec<Action> {
             && spec.hint.is_empty()
             && !matches!(action, Action::SortReverse | Action::Wide))
             || matches!(action, Action::ActionsMenu | Action::Out)
+            || without(model).contains(&action)
     };
     model.session.keymap.listed(&own).map(|(spec, _)| spec.action).filter(|action| !moving(*action)).collect()
 }
@@ -26,6 +33,7 @@ pub fn hints(model: &Model) -> Vec<(String, &'static str)> {
     let form = scopes.contains(&Scope::Form);
     let mut shown: Vec<(Action, String, &'static str)> = map
         .listed(&scopes)
+        .filter(|(spec, _)| !without(model).contains(&spec.action))
         .filter(|(spec, _)| !spec.hint.is_empty() && (spec.reach == Reach::Look || map.allowed(spec.action)))
         .filter_map(|(spec, keys)| {
             // A key that a nearer scope has taken would be a lie.

@@ -5,6 +5,7 @@ use tui_input::{Input, InputRequest};
 use super::actions::Action;
 use super::effect::Command;
 use super::key::{Code, Key};
+use super::nav::Place;
 
 /// Something over the screen. At most one at a time.
 #[derive(Debug)]
@@ -33,6 +34,8 @@ pub enum Then {
     Run(Command),
     /// Do this, and leave the form that asked: what it was for is under way.
     RunAndLeave(Command),
+    /// Do this, forget the form that asked, and go where it can be watched.
+    RunAndGo(Command, Place),
 }
 
 /// A question. Cancel has the focus when it opens.
@@ -136,6 +139,8 @@ pub enum Ask {
     FetchTo,
     /// A repository to look into.
     Repository,
+    /// A parameter of a template; every keystroke counts.
+    Parameter,
 }
 
 impl Ask {
@@ -148,6 +153,7 @@ impl Ask {
             Self::SaveTo => "save to",
             Self::FetchTo => "fetch results into",
             Self::Repository => "repository (empty is the flock's own)",
+            Self::Parameter => "find a setting",
         }
     }
 

@@ -49,6 +49,7 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
         }
         Msg::Jobs(change) => jobs_changed(model, &change),
         Msg::Log(change) => tell(model, &News::Log(&change)),
+        Msg::Stack(news) => tell(model, &News::Stack(&news)),
         Msg::FeedFailed(sub, problem) => {
             use super::effect::Sub;
             match &sub {
@@ -56,7 +57,7 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
                 Sub::Jobs { flock } => {
                     model.data.jobs.entry(flock.clone()).or_default().problem = Some(problem.clone());
                 }
-                Sub::Log { .. } => {}
+                Sub::Log { .. } | Sub::Stack(_) => {}
             }
             tell(model, &News::Failed(&sub, &problem))
         }
@@ -234,6 +235,14 @@ fn over(model: &mut Model, overlay: Overlay, key: Key) -> Vec<Effect> {
                 Then::Run(command) => {
                     let op = model.ops.begin(command.clone(), model.now_ms);
                     vec![Effect::Run(op, command)]
+                }
+                Then::RunAndGo(command, place) => {
+                    let op = model.ops.begin(command.clone(), model.now_ms);
+                    let mut effects = vec![Effect::Run(op, command)];
+                    let here = model.nav.place().clone();
+                    effects.extend(go(model, place));
+                    model.nav.forget(&here);
+                    effects
                 }
                 Then::RunAndLeave(command) => {
                     let op = model.ops.begin(command.clone(), model.now_ms);
@@ -486,6 +495,7 @@ fn loaded_news(model: &mut Model, loaded: Loaded) -> Vec<Effect> {
         Loaded::Releases { flock, repository, releases } => {
             tell(model, &News::Releases(&flock, repository.as_deref(), &releases))
         }
+        Loaded::Stack(answer) => tell(model, &News::StackAnswer(&answer)),
     }
 }
 

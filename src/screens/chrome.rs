@@ -6,6 +6,7 @@ use ratatui::layout::{Position, Rect};
 
 use super::Behaviour as _;
 use super::help;
+use crate::app::Command;
 use crate::app::model::Model;
 use crate::app::offered::hints;
 use crate::app::overlay::{Bar, Dialog, Menu, Overlay, Prompt};
@@ -103,7 +104,11 @@ fn status(model: &Model, look: &Look) -> (String, Role) {
             format!("{} ", time::duration(model.now_ms - op.since_ms))
         };
         // Where there are several parts, the one that runs says more than what they are parts of.
-        let title = if op.part.is_empty() { op.command.title() } else { format!("deploy {}", op.part) };
+        let title = match &op.command {
+            command if op.part.is_empty() => command.title(),
+            Command::Stack(command) => format!("{} {}", command.word(), op.part),
+            _ => format!("deploy {}", op.part),
+        };
         return (format!("{} {far}{more}", text::fit(&title, 36, look.glyphs.ellipsis)), Role::Info);
     }
     if model.session.read_only {

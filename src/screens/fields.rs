@@ -13,7 +13,7 @@ use crate::app::key::{Code, Key};
 use crate::app::keymap::Keymap;
 use crate::app::model::{Ctx, Model};
 use crate::app::overlay;
-use crate::ui::form::{Edit, Form, Value};
+use crate::ui::form::{Edit, Field, Form, Value};
 use crate::ui::{Look, text};
 
 /// Ways to go on that are shown below a path.
@@ -36,12 +36,16 @@ pub(super) enum Typed {
 
 /// Gives a key to the field that has the focus.
 pub(super) fn typed(form: &mut Form, keymap: &Keymap, key: Key) -> Typed {
+    let at = form.focus();
+    form.fields.get_mut(at).map_or(Typed::No, |field| typed_into(field, &[Scope::Form], keymap, key))
+}
+
+/// Gives a key to a field, on a screen of these scopes.
+pub(super) fn typed_into(field: &mut Field, scopes: &[Scope], keymap: &Keymap, key: Key) -> Typed {
     // A character always types; of the other keys the field gets those that no action of a form has.
-    if key.typed().is_none() && keymap.action(&[Scope::Form], key).is_some() {
+    if key.typed().is_none() && keymap.action(scopes, key).is_some() {
         return Typed::No;
     }
-    let at = form.focus();
-    let Some(field) = form.fields.get_mut(at) else { return Typed::No };
     let changed = match &mut field.value {
         Value::Text(input) if edits(key) => {
             let changed = overlay::edit(input, key);
@@ -52,9 +56,9 @@ pub(super) fn typed(form: &mut Form, keymap: &Keymap, key: Key) -> Typed {
         }
         Value::Text(_) => return Typed::No,
         Value::Choice { .. } | Value::Switch(_) => match key.code {
-            Code::Left => form.edit(Edit::Left),
-            Code::Right => form.edit(Edit::Right),
-            Code::Char(' ') => form.edit(Edit::Char(' ')),
+            Code::Left => field.edit(Edit::Left),
+            Code::Right => field.edit(Edit::Right),
+            Code::Char(' ') => field.edit(Edit::Char(' ')),
             // A letter typed where there is no text must not become an action that leaves the form.
             Code::Char(_) if key.typed().is_some() => false,
             _ => return Typed::No,
@@ -74,11 +78,15 @@ fn edits(key: Key) -> bool {
 }
 
 /// Puts pasted text into the field that has the focus; true if it took it.
-pub(super) fn pasted(form: &mut Form, pasted: &str) -> bool {
+pub(super) fn pasted(form: &mut Form, text: &str) -> bool {
     let at = form.focus();
-    let Some(field) = form.fields.get_mut(at) else { return false };
+    form.fields.get_mut(at).is_some_and(|field| pasted_into(field, text))
+}
+
+/// Puts pasted text into a field; true if it took it.
+pub(super) fn pasted_into(field: &mut Field, text: &str) -> bool {
     let Value::Text(input) = &mut field.value else { return false };
-    let line: String = pasted.trim().chars().take(PASTED).collect();
+    let line: String = text.trim().chars().take(PASTED).collect();
     overlay::paste(input, &line);
     field.error = None;
     true

@@ -11,6 +11,7 @@ use crate::app::model::{Ctx, Data, History, Model};
 use crate::app::msg::FlockRow;
 use crate::app::nav::Place;
 use crate::app::overlay::{Ask, Dialog, Prompt, Then};
+use crate::app::stack::StackId;
 use crate::app::store::{Move, Window};
 use crate::ui::table::{Align, Cell, Column, RowCells, Table};
 use crate::ui::toast::{Weight, banner};
@@ -112,6 +113,21 @@ pub(super) fn start_or_stop(ctx: &mut Ctx<'_>, flock: &str) {
     }
 }
 
+/// Where an action about a flock's stack leads.
+fn of_stack(action: Action, flock: &str) -> Option<Result<Place, &'static str>> {
+    let about = matches!(action, Action::FlockEvents | Action::FlockUpdate);
+    let Some(stack) = StackId::of_flock(flock) else {
+        return about.then_some(Err("this flock has no stack on AWS"));
+    };
+    match action {
+        Action::FlockEvents => Some(Ok(Place::StackEvents(stack))),
+        Action::FlockUpdate => Some(Ok(Place::StackUpdate(stack))),
+        Action::FlockDescribe => Some(Ok(Place::Stack(stack))),
+        Action::FlockRemove => Some(Ok(Place::StackDown(stack))),
+        _ => None,
+    }
+}
+
 impl Behaviour for Flocks {
     fn scopes(&self) -> &'static [Scope] {
         &[Scope::Flocks, Scope::Table]
@@ -152,9 +168,21 @@ impl Behaviour for Flocks {
                 self.settle(ctx.data, ctx.size.1);
             }
             Action::FlockNew => ctx.go(Place::NewFlock),
+            Action::FlockStandUp => ctx.go(Place::StackNew),
             _ => {
                 let Some(flock) = self.current(ctx.data).cloned() else { return false };
                 let name = flock.name.clone();
+                match of_stack(action, &name) {
+                    Some(Ok(place)) => {
+                        ctx.go(place);
+                        return true;
+                    }
+                    Some(Err(why)) => {
+                        ctx.say(true, why);
+                        return true;
+                    }
+                    None => {}
+                }
                 match action {
                     Action::Open => ctx.go(Place::Jobs { flock: name }),
                     Action::FlockDescribe => ctx.go(Place::Flock { flock: name }),

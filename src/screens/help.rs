@@ -5,6 +5,7 @@ use ratatui::layout::Rect;
 
 use crate::app::actions::Scope;
 use crate::app::model::Model;
+use crate::app::offered::without;
 use crate::app::update::scopes;
 use crate::ui::{Look, Role, layout, text};
 
@@ -41,6 +42,7 @@ fn group(model: &Model, scope: Scope, here: &[Scope]) -> Vec<Line> {
     let map = &model.session.keymap;
     let listed: Vec<Line> = map
         .listed(&[scope])
+        .filter(|(spec, _)| !without(model).contains(&spec.action))
         .map(|(spec, keys)| {
             // A key that a nearer scope has taken means something else here.
             let keys: Vec<String> = keys

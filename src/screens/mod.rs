@@ -17,6 +17,7 @@ use crate::app::msg::{Done, JobsChange, LogChange, Preflight, SecretsAnswer};
 use crate::app::nav::Place;
 use crate::app::overlay::Ask;
 use crate::app::remote::Problem;
+use crate::app::stack::{StackAnswer, StackNews};
 use crate::app::store::{Merged, ViewResult};
 use crate::ui::Look;
 
@@ -41,6 +42,14 @@ pub mod reasons;
 pub mod releases;
 mod scroll;
 pub mod secrets;
+pub mod stack;
+pub mod stack_changes;
+pub mod stack_down;
+pub mod stack_events;
+#[cfg(test)]
+mod stack_fixture;
+pub mod stack_form;
+mod stack_words;
 #[cfg(test)]
 pub(crate) mod testing;
 mod utc;
@@ -56,6 +65,10 @@ pub enum News<'a> {
     Row(&'a str, &'a JobId),
     /// A log went on.
     Log(&'a LogChange),
+    /// Something of a stack is known now.
+    Stack(&'a StackNews),
+    /// Something about stacks was read.
+    StackAnswer(&'a StackAnswer),
     /// The journal was read.
     Journal,
     /// A folder was looked at: its path, and the findings.
@@ -114,6 +127,16 @@ pub enum Screen {
     Logs(Box<logs::Logs>),
     /// What was done.
     Journal(journal::Journal),
+    /// The form of a stack's settings.
+    StackForm(Box<stack_form::StackForm>),
+    /// What a change set would do.
+    StackChanges(stack_changes::StackChanges),
+    /// What happens to a stack.
+    StackEvents(stack_events::StackEvents),
+    /// What a stack is made of.
+    Stack(stack::Stack),
+    /// What a stack owns, and its tear-down.
+    StackDown(stack_down::StackDown),
 }
 
 /// Sends a call to the screen that is there.
@@ -132,6 +155,11 @@ macro_rules! each {
             Screen::Job($screen) => $call,
             Screen::Logs($screen) => $call,
             Screen::Journal($screen) => $call,
+            Screen::StackForm($screen) => $call,
+            Screen::StackChanges($screen) => $call,
+            Screen::StackEvents($screen) => $call,
+            Screen::Stack($screen) => $call,
+            Screen::StackDown($screen) => $call,
         }
     };
 }
@@ -140,6 +168,10 @@ macro_rules! each {
 pub trait Behaviour {
     /// The scopes in which its keys are looked up, its own first; the global one follows by itself.
     fn scopes(&self) -> &'static [Scope];
+    /// What it has no use for of the scopes that it shares: neither hints nor help offer it.
+    fn without(&self) -> &'static [Action] {
+        &[]
+    }
     /// Does an action; false leaves it to the globals.
     fn act(&mut self, ctx: &mut Ctx<'_>, action: Action) -> bool;
     /// Draws itself into the area between header and footer.
@@ -195,6 +227,12 @@ impl Screen {
             Place::Job { flock, id } => Self::Job(job::Job::new(flock, id)),
             Place::Logs { flock, id } => Self::Logs(Box::new(logs::Logs::new(flock, id))),
             Place::Journal => Self::Journal(journal::Journal::default()),
+            Place::StackNew => Self::StackForm(Box::new(stack_form::StackForm::new(None))),
+            Place::StackUpdate(stack) => Self::StackForm(Box::new(stack_form::StackForm::new(Some(stack)))),
+            Place::StackChanges(stack) => Self::StackChanges(stack_changes::StackChanges::new(stack)),
+            Place::StackEvents(stack) => Self::StackEvents(stack_events::StackEvents::new(stack)),
+            Place::Stack(stack) => Self::Stack(stack::Stack::new(stack)),
+            Place::StackDown(stack) => Self::StackDown(stack_down::StackDown::new(stack)),
         }
     }
 }
@@ -202,6 +240,9 @@ impl Screen {
 impl Behaviour for Screen {
     fn scopes(&self) -> &'static [Scope] {
         each!(self, screen => screen.scopes())
+    }
+    fn without(&self) -> &'static [Action] {
+        each!(self, screen => screen.without())
     }
     fn act(&mut self, ctx: &mut Ctx<'_>, action: Action) -> bool {
         each!(self, screen => screen.act(ctx, action))

@@ -182,6 +182,7 @@ impl Carrier {
             Command::PushSecrets { flock, path, merge, seen } => {
                 self.push_secrets(&flock, &path, merge, seen.as_deref()).await
             }
+            Command::Stack(_) => Err(OperationError::Refused(String::new())),
             Command::RemoveFlock { flock } => {
                 flocks::remove(self.flocks.home(), &self.dir(&flock)?).await?;
                 Ok(plain(format!("removed the flock {flock}")))
@@ -360,6 +361,7 @@ impl Carrier {
                 });
                 ("secrets push", flock.clone(), targets, line)
             }
+            Command::Stack(_) => ("", String::new(), Vec::new(), Vec::new()),
             Command::RemoveFlock { flock } => {
                 ("local rm", flock.clone(), Vec::new(), equivalent::local("rm", flock))
             }

@@ -213,6 +213,7 @@ async fn feed(sub: Sub, opener: Arc<Opener>, cursor: Cursor, news: mpsc::Sender<
             }
             Err(error) => Err(error),
         },
+        Sub::Stack(_) => return End::Quiet,
         Sub::Log { flock, stream, minutes, .. } => match opener.open(flock).await {
             Ok(open) => {
                 let source = logs::Stream::new(stream.clone(), open.ports().logs, *minutes);

@@ -89,6 +89,7 @@ impl Reader {
                 let releases = releases.map_err(|error| problem(&error));
                 Loaded::Releases { flock, repository, releases }
             }
+            Request::Stack(request) => Loaded::Stack(super::stacks::read(request).await),
             Request::Paths { text } => {
                 let typed = text.clone();
                 let candidates = blocking(move || paths(&typed)).await;

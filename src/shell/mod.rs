@@ -15,5 +15,6 @@ mod effects;
 mod fetch;
 mod look;
 mod run;
+mod stacks;
 
 pub use run::{ConsoleOptions, run};

@@ -82,6 +82,36 @@ impl Field {
             *input = Input::new(text.to_owned());
         }
     }
+
+    /// Edits it. True if its value changed; its error is then gone.
+    pub fn edit(&mut self, edit: Edit) -> bool {
+        let changed = match &mut self.value {
+            Value::Text(input) => edit_text(input, edit),
+            Value::Choice { words, chosen } => {
+                let count = words.len().max(1);
+                match edit {
+                    Edit::Right | Edit::Char(' ') => *chosen = (*chosen + 1) % count,
+                    Edit::Left => *chosen = (*chosen + count - 1) % count,
+                    _ => return false,
+                }
+                count > 1
+            }
+            Value::Switch(on) => {
+                let flips = matches!(edit, Edit::Left | Edit::Right | Edit::Char(' '));
+                *on ^= flips;
+                flips
+            }
+        };
+        if changed {
+            self.error = None;
+        }
+        changed
+    }
+
+    /// Draws what it holds into one line. Gives where the terminal's cursor belongs if it has the focus.
+    pub fn draw_value(&self, look: &Look, focused: bool, area: Rect, buf: &mut Buffer) -> Option<Position> {
+        draw_value(look, self, focused, area, buf)
+    }
 }
 
 /// An edit of the field that has the focus.
@@ -161,28 +191,7 @@ impl Form {
 
     /// Edits the field that has the focus. True if its value changed; its error is then gone.
     pub fn edit(&mut self, edit: Edit) -> bool {
-        let Some(field) = self.fields.get_mut(self.focus) else { return false };
-        let changed = match &mut field.value {
-            Value::Text(input) => edit_text(input, edit),
-            Value::Choice { words, chosen } => {
-                let count = words.len().max(1);
-                match edit {
-                    Edit::Right | Edit::Char(' ') => *chosen = (*chosen + 1) % count,
-                    Edit::Left => *chosen = (*chosen + count - 1) % count,
-                    _ => return false,
-                }
-                count > 1
-            }
-            Value::Switch(on) => {
-                let flips = matches!(edit, Edit::Left | Edit::Right | Edit::Char(' '));
-                *on ^= flips;
-                flips
-            }
-        };
-        if changed {
-            field.error = None;
-        }
-        changed
+        self.fields.get_mut(self.focus).is_some_and(|field| field.edit(edit))
     }
 
     /// Draws the fields that there is room for around the one with the focus, one line each and one below for the error
@@ -256,6 +265,12 @@ pub fn edit_text(input: &mut Input, edit: Edit) -> bool {
     input.handle(request).is_some_and(|changed| changed.value)
 }
 
+/// Columns of all the words of a choice beside each other.
+fn wide(look: &Look, words: &[String]) -> usize {
+    let sign = text::width(look.glyphs.on) + 1;
+    words.iter().map(|word| sign + text::width(word) + 2).sum::<usize>().saturating_sub(2)
+}
+
 fn draw_value(look: &Look, field: &Field, focused: bool, area: Rect, buf: &mut Buffer) -> Option<Position> {
     match &field.value {
         Value::Text(input) => {
@@ -266,6 +281,19 @@ fn draw_value(look: &Look, field: &Field, focused: bool, area: Rect, buf: &mut B
                 layout::put(buf, area.x, area.y, area.width, &line, look, Role::Border);
             }
             focused.then_some(place)
+        }
+        Value::Choice { words, chosen } if wide(look, words) > usize::from(area.width) => {
+            // The one that is chosen, and that there are others on either side.
+            let word = words.get(*chosen).map_or("", String::as_str);
+            let place = format!(
+                "{} {word} {}  {} of {}",
+                look.glyphs.more_left,
+                look.glyphs.more_right,
+                *chosen + 1,
+                words.len()
+            );
+            layout::put(buf, area.x, area.y, area.width, &place, look, Role::Accent);
+            None
         }
         Value::Choice { words, chosen } => {
             let mut x = area.x;
