@@ -9,6 +9,7 @@ pub mod flocks;
 pub mod jobs;
 pub mod logs;
 pub mod pump;
+pub mod stack;
 
 use shepard_cloud::{CloudError, Kind};
 

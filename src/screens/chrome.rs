@@ -105,8 +105,9 @@ fn status(model: &Model, look: &Look) -> (String, Role) {
         };
         // Where there are several parts, the one that runs says more than what they are parts of.
         let title = match &op.command {
+            // What a stack is at is on its own screens, and longer than there is room for here.
+            command @ Command::Stack(_) => command.title(),
             command if op.part.is_empty() => command.title(),
-            Command::Stack(command) => format!("{} {}", command.word(), op.part),
             _ => format!("deploy {}", op.part),
         };
         return (format!("{} {far}{more}", text::fit(&title, 36, look.glyphs.ellipsis)), Role::Info);

@@ -201,15 +201,9 @@ fn within(thing: &OwnedThing) -> String {
     if holds.is_empty() { holds } else { format!(" ({holds})") }
 }
 
-/// What is in a thing: `1,204 objects, 300 versions, 3.2 GiB`.
+/// What is in a thing, or why that is not known.
 fn holds(thing: &OwnedThing) -> String {
-    if let Some(problem) = &thing.problem {
-        return format!("not counted: {problem}");
-    }
-    let mut parts: Vec<String> =
-        thing.holds.iter().map(|(count, what)| format!("{} {what}", time::count(*count))).collect();
-    parts.extend(thing.bytes.filter(|bytes| *bytes > 0).map(time::size));
-    parts.join(", ")
+    thing.problem.as_ref().map_or_else(|| thing.holds.clone(), |problem| format!("not counted: {problem}"))
 }
 
 impl Behaviour for StackDown {

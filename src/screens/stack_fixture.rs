@@ -290,41 +290,22 @@ pub(super) fn proposal(loses: bool) -> Msg {
 
 /// What it owns, half counted or wholly.
 pub(super) fn owned(status: &str, counted: bool) -> Msg {
-    let thing = |what: &str, name: &str, holds: &[(u64, &str)], bytes: Option<u64>, fate: Fate| OwnedThing {
+    let thing = |what: &str, name: &str, holds: &str, fate: Fate| OwnedThing {
         what: what.to_owned(),
         name: name.to_owned(),
-        holds: holds.iter().map(|(count, what)| (*count, (*what).to_owned())).collect(),
-        bytes,
+        holds: holds.to_owned(),
         counted: true,
         fate,
         problem: None,
     };
     let mut things = vec![
-        thing(
-            "bucket",
-            "genome-inputs",
-            &[(1_204, "objects"), (300, "versions")],
-            Some(3_400_000_000),
-            Fate::Data,
-        ),
-        thing(
-            "bucket",
-            "genome-outputs",
-            &[(98_211, "objects"), (0, "versions")],
-            Some(812_000_000_000),
-            Fate::Data,
-        ),
-        thing("table", "genome-table", &[(1_204, "rows")], None, Fate::Data),
-        thing("repository", "genome-images", &[(7, "images")], None, Fate::Data),
-        thing(
-            "job queue",
-            "genome-job-queue",
-            &[(3, "running jobs"), (12, "waiting jobs")],
-            None,
-            Fate::Goes,
-        ),
-        thing("queue", "genome-uploads", &[(5, "messages")], None, Fate::Goes),
-        thing("log group", "/shepard/genome", &[], None, Fate::Stays),
+        thing("bucket", "genome-inputs", "1204 objects, 300 old versions, 3.2 GiB", Fate::Data),
+        thing("bucket", "genome-outputs", "98211 objects, 756.2 GiB", Fate::Data),
+        thing("table", "genome-table", "1204 rows or so", Fate::Data),
+        thing("repository", "genome-images", "7 images", Fate::Data),
+        thing("job queue", "genome-job-queue", "3 jobs run, 12 jobs wait", Fate::Goes),
+        thing("queue", "genome-uploads", "5 messages wait", Fate::Goes),
+        thing("log group", "/shepard/genome", "not counted", Fate::Stays),
     ];
     if !counted {
         things[1].counted = false;

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::fetch::{expanded, problem, seen};
+use super::stacks;
 use crate::app::deploy::{Source, Wish};
 use crate::app::effect::OpId;
 use crate::app::msg::{Done, SecretsDiff};
@@ -41,7 +42,7 @@ pub(super) struct Carrier {
 }
 
 /// Tells the loop how far a command is. A full channel drops the word: the next one is newer anyway.
-struct Tell<'a> {
+pub(super) struct Tell<'a> {
     op: OpId,
     news: &'a mpsc::Sender<Msg>,
 }
@@ -50,6 +51,17 @@ impl Tell<'_> {
     fn say(&self, done: u64, total: u64, note: &str) {
         let (note, part) = (note.to_owned(), String::new());
         let _ = self.news.try_send(Msg::Progress { op: self.op, done, total, note, part, bytes: false });
+    }
+
+    /// Says what is done to a stack, how much of it, and a sentence about what was done.
+    pub(super) fn stack(&self, part: &str, done: u64, note: &str) {
+        let (note, part) = (note.to_owned(), part.to_owned());
+        let _ = self.news.try_send(Msg::Progress { op: self.op, done, total: 0, note, part, bytes: false });
+    }
+
+    /// Says what was found. It waits for a place: nobody says it again.
+    pub(super) async fn send(&self, msg: Msg) {
+        let _ = self.news.send(msg).await;
     }
 
     /// Says how far a deploy is.
@@ -182,7 +194,7 @@ impl Carrier {
             Command::PushSecrets { flock, path, merge, seen } => {
                 self.push_secrets(&flock, &path, merge, seen.as_deref()).await
             }
-            Command::Stack(_) => Err(OperationError::Refused(String::new())),
+            Command::Stack(command) => stacks::carry_out(command, tell).await,
             Command::RemoveFlock { flock } => {
                 flocks::remove(self.flocks.home(), &self.dir(&flock)?).await?;
                 Ok(plain(format!("removed the flock {flock}")))
@@ -361,7 +373,10 @@ impl Carrier {
                 });
                 ("secrets push", flock.clone(), targets, line)
             }
-            Command::Stack(_) => ("", String::new(), Vec::new(), Vec::new()),
+            Command::Stack(command) => {
+                let line = stacks::equivalent(command);
+                (command.word(), command.stack().flock(), Vec::new(), line)
+            }
             Command::RemoveFlock { flock } => {
                 ("local rm", flock.clone(), Vec::new(), equivalent::local("rm", flock))
             }
@@ -395,7 +410,7 @@ fn typed(flock: &str, repository: Option<&str>) -> deploy::Target {
     }
 }
 
-fn plain(text: String) -> Done {
+pub(super) fn plain(text: String) -> Done {
     Done { text, failed: Vec::new(), path: None }
 }
 

@@ -213,7 +213,10 @@ async fn feed(sub: Sub, opener: Arc<Opener>, cursor: Cursor, news: mpsc::Sender<
             }
             Err(error) => Err(error),
         },
-        Sub::Stack(_) => return End::Quiet,
+        Sub::Stack(stack) => {
+            stacks::feed(stack.clone(), news).await;
+            return End::Quiet;
+        }
         Sub::Log { flock, stream, minutes, .. } => match opener.open(flock).await {
             Ok(open) => {
                 let source = logs::Stream::new(stream.clone(), open.ports().logs, *minutes);

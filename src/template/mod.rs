@@ -138,8 +138,8 @@ pub fn is_original(parameters: &Values) -> bool {
         .all(|(at, parameter)| parameters.contains_key(&parameter.name) == (at < ORIGINAL))
 }
 
-/// None where it is no template.
-fn parse(text: &str) -> Option<Template> {
+/// Reads a template's text. None where it is no template with its parameters in groups.
+pub fn parse(text: &str) -> Option<Template> {
     let documents = Yaml::load_from_str(text).ok()?;
     let root = documents.first()?;
     let parameters = root.as_mapping_get("Parameters")?;

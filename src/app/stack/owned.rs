@@ -21,10 +21,8 @@ pub struct OwnedThing {
     pub what: String,
     /// Its name.
     pub name: String,
-    /// What is in it: numbers, and of what: `(1204, "objects")`.
-    pub holds: Vec<(u64, String)>,
-    /// Bytes in it, where they are counted.
-    pub bytes: Option<u64>,
+    /// What is in it, in words: `1,204 objects, 300 old versions, 3.2 GiB`.
+    pub holds: String,
     /// All of it is counted.
     pub counted: bool,
     /// What becomes of it.
