@@ -7,6 +7,7 @@ use super::effect::Effect;
 use super::model::Model;
 use super::nav::Place;
 use super::overlay::{Bar, Candidate, Dialog, Overlay, Then};
+use super::stack::StackId;
 use super::update::{act, go, scopes};
 
 /// The views that have a name of their own.
@@ -35,6 +36,14 @@ pub fn complete(model: &Model, typed: &str) -> Vec<Candidate> {
         for flock in model.data.flocks.value.iter().flatten() {
             add(format!("jobs {}", flock.name), "the jobs of this flock");
             add(format!("releases {}", flock.name), "what was deployed to this flock");
+            if StackId::of_flock(&flock.name).is_some() {
+                add(format!("stack {}", flock.name), "what the flock's stack is made of");
+                add(format!("events {}", flock.name), "what happens to the flock's stack");
+                if !model.session.read_only {
+                    add(format!("update {}", flock.name), "change the settings of the flock's stack");
+                    add(format!("tear-down {}", flock.name), "what the stack owns, and tearing it down");
+                }
+            }
             if !model.session.read_only {
                 add(format!("batch {}", flock.name), "batch a folder into this flock");
                 add(
@@ -137,6 +146,17 @@ pub fn run(model: &mut Model, line: &str) -> Vec<Effect> {
         }
         ("deploy", name) if known(model, name) && !model.session.read_only => {
             go(model, Place::Deploy { flock: name.to_owned() })
+        }
+        // Also of a stack that is in no list yet, or no more.
+        ("stack" | "events" | "update" | "tear-down", name) if StackId::of_flock(name).is_some() => {
+            let stack = StackId::of_flock(name).unwrap_or_default();
+            match word {
+                "stack" => go(model, Place::Stack(stack)),
+                "events" => go(model, Place::StackEvents(stack)),
+                _ if model.session.read_only => complain(model, "this session is read-only"),
+                "update" => go(model, Place::StackUpdate(stack)),
+                _ => go(model, Place::StackDown(stack)),
+            }
         }
         ("releases", name) if known(model, name) => go(model, Place::Releases { flock: name.to_owned() }),
         ("only", state) => match (model.nav.place().flock().map(str::to_owned), State::from_word(state)) {

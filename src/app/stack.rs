@@ -228,7 +228,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_flock_on_aws_names_its_stack() {
+    fn a_flock_names_its_stack() {
         for name in ["genome@eu-west-1", "genome@team/night/eu-west-1"] {
             let there = StackId::of_flock(name).expect("a stack");
             assert_eq!((there.stack.as_str(), there.flock().as_str()), ("genome", name));

@@ -10,6 +10,7 @@ use crate::app::Msg;
 use crate::app::stack::{Happening, ResourceRow, StackCause, StackId, StackNews};
 use crate::operations::stack::Site;
 use crate::operations::stack::events::{Follower, Line, Scope};
+use crate::operations::stack::policies::names_in;
 
 /// Wait between two looks at a stack to which something happens.
 const SOON: Duration = Duration::from_secs(3);
@@ -27,6 +28,8 @@ pub struct Events {
     stack: StackId,
     /// By its ARN once that is known: a stack that is removed is found by nothing else.
     follower: Option<(String, Follower)>,
+    /// Resources of its template: the most that it can have.
+    most: u64,
     told: Option<Happening>,
     pause: Duration,
 }
@@ -34,7 +37,7 @@ pub struct Events {
 impl Events {
     /// Of a stack.
     pub fn new(site: Site, stack: StackId) -> Self {
-        Self { site, stack, follower: None, told: None, pause: BEFORE }
+        Self { site, stack, follower: None, most: 0, told: None, pause: BEFORE }
     }
 
     async fn look(&mut self) -> Result<Happening, CloudError> {
@@ -49,6 +52,8 @@ impl Events {
         // One that was made anew under the name is another one.
         if self.follower.as_ref().is_none_or(|(id, _)| *id != found.id) {
             self.follower = Some((found.id.clone(), Follower::new(&found.id, Scope::LastChange)));
+            let text = stacks.template(&found.id).await.unwrap_or_default();
+            self.most = names_in(&text, "Resources").len() as u64;
         }
         let Some((_, follower)) = &mut self.follower else { return Ok(Happening::default()) };
         match follower.look(stacks).await {
@@ -58,7 +63,7 @@ impl Events {
         }
         let resources = stacks.resources(&found.id).await.unwrap_or_default();
         let history = follower.history();
-        Ok(happening(&found.status, &history.lines(), history.first_cause(), &resources))
+        Ok(happening(&found.status, &history.lines(), history.first_cause(), &resources, self.most))
     }
 }
 
@@ -68,6 +73,7 @@ fn happening(
     lines: &[Line],
     cause: Option<&shepard_cloud::stacks::StackEvent>,
     resources: &[shepard_cloud::stacks::Resource],
+    most: u64,
 ) -> Happening {
     let own = lines.iter().find(|line| line.kind == STACK);
     let ended = |line: &Line| line.took_ms.map(|took| line.began_ms + took);
@@ -90,8 +96,14 @@ fn happening(
     let over = !status.ends_with("_IN_PROGRESS");
     let done = rows.iter().filter(|row| row.ended_ms.is_some()).count() as u64;
     let last = rows.iter().filter_map(|row| row.ended_ms).max();
-    // CloudFormation lists every resource before it begins with the first one.
-    let total = (resources.len() as u64).max(rows.len() as u64);
+    let begun = rows.len() as u64;
+    let total = match status {
+        // What a condition leaves out is in the template all the same.
+        "CREATE_IN_PROGRESS" => most.max(begun),
+        status if status.starts_with("DELETE_") => (resources.len() as u64).max(begun),
+        // Only what changes has events.
+        _ => begun,
+    };
     Happening {
         status: status.to_owned(),
         began_ms: own.map(|line| line.began_ms),
@@ -152,10 +164,10 @@ mod tests {
             line("Table", "AWS::DynamoDB::Table", 20, Some(5)),
             line("Queue", "AWS::SQS::Queue", 30, None),
         ];
-        let now = happening("CREATE_IN_PROGRESS", &lines, None, &[]);
-        assert_eq!((now.began_ms, now.ended_ms, now.done, now.total), (Some(10), None, 1, 2));
+        let now = happening("CREATE_IN_PROGRESS", &lines, None, &[], 7);
+        assert_eq!((now.began_ms, now.ended_ms, now.done, now.total), (Some(10), None, 1, 7));
         assert_eq!(now.resources[0].ended_ms, Some(25));
         let lines = [line("genome", STACK, 10, Some(40)), line("Table", "AWS::DynamoDB::Table", 20, Some(5))];
-        assert_eq!(happening("CREATE_COMPLETE", &lines, None, &[]).ended_ms, Some(50));
+        assert_eq!(happening("CREATE_COMPLETE", &lines, None, &[], 7).ended_ms, Some(50));
     }
 }

@@ -226,7 +226,14 @@ impl Behaviour for StackDown {
     fn told(&mut self, ctx: &mut Ctx<'_>, news: &News<'_>) {
         match news {
             News::Stack(StackNews::Owned { stack, owned }) if *stack == self.stack => {
-                self.known.take(Ok((**owned).clone()), ctx.now_ms);
+                let mut owned = (**owned).clone();
+                if let Some(known) =
+                    self.known.value.take().filter(|_| !owned.counted && owned.things.is_empty())
+                {
+                    // Counted anew: what was known stays in sight until it is known better.
+                    owned = Owned { counted: false, at: owned.at, ..known };
+                }
+                self.known.take(Ok(owned), ctx.now_ms);
                 self.resize(ctx.size.1);
             }
             News::Failed(Sub::Stack(StackSub::Owned { stack, .. }), problem) if *stack == self.stack => {

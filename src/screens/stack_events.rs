@@ -114,7 +114,8 @@ impl StackEvents {
         let mut line = vec![(role(&known.status), status(look, &known.status).text.into_owned())];
         if known.total > 0 {
             let bar = sparkline::progress(known.done, known.total, BAR, &look.glyphs);
-            line.push((Role::Text, format!("{bar} {} of {}", known.done, known.total)));
+            let most = if known.status == "CREATE_IN_PROGRESS" { "at most " } else { "" };
+            line.push((Role::Text, format!("{bar} {} of {most}{}", known.done, known.total)));
         }
         if let Some(began) = known.began_ms {
             let until = known.ended_ms.unwrap_or(model.now_ms);

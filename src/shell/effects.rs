@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::carry::Carrier;
 use super::fetch::{Reader, problem};
+use super::stacks;
 use crate::app::effect::{OpId, Policy, Request};
 use crate::app::store::{ViewJob, ViewResult};
 use crate::app::{Command, Model, Msg, Sub};

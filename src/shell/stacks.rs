@@ -368,6 +368,37 @@ pub(super) async fn carry_out(command: StackCommand, tell: &Tell<'_>) -> Result<
     }
 }
 
+/// The command line that does the same, for the journal. None of the template's parameters is a secret.
+pub(super) fn equivalent(command: &StackCommand) -> Vec<String> {
+    let stack = command.stack();
+    let name = stack.stack.as_str();
+    let words = match command {
+        StackCommand::Up(_) => vec!["up", name, "--yes"],
+        // A change set is looked at in the console alone; the subcommand makes one of its own.
+        StackCommand::Propose(_) => vec!["update", name, "--dry-run"],
+        StackCommand::Accept { .. } => vec!["update", name, "--yes"],
+        StackCommand::Reject { .. } => return Vec::new(),
+        StackCommand::Down { .. } => vec!["down", name, "--unprotect", "--yes", name],
+    };
+    let words = ["shepard", "stack"].into_iter().chain(words);
+    let mut line: Vec<String> = words.map(str::to_owned).collect();
+    let mut option = |name: &str, value: Option<&String>| {
+        line.extend(value.iter().flat_map(|value| [name.to_owned(), (*value).clone()]));
+    };
+    option("--profile", stack.account.profile.as_ref());
+    option("--region", stack.account.region.as_ref());
+    if let StackCommand::Up(wish) | StackCommand::Propose(wish) = command {
+        option("--template", wish.template.as_ref());
+        for (name, value) in &wish.parameters {
+            option("--param", Some(&format!("{name}={value}")));
+        }
+    }
+    if matches!(command, StackCommand::Down { data: true, .. }) {
+        line.push("--delete-data".to_owned());
+    }
+    line
+}
+
 /// A change set of which only the id is known.
 async fn known(site: &Site, stack: &StackId, id: String) -> Result<up::Proposal> {
     let found = site.stack(&stack.stack).await?;

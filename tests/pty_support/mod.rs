@@ -4,6 +4,8 @@
 //! only after [`PATIENCE`], with the screen in the message.
 #![allow(dead_code, missing_docs, unreachable_pub)]
 
+pub mod ministack;
+
 use std::fs::{self, File};
 use std::io::{Read as _, Write};
 use std::num::NonZeroU16;

@@ -13,7 +13,7 @@ pub struct Happening {
     pub ended_ms: Option<i64>,
     /// Resources that are done with.
     pub done: u64,
-    /// Resources in all; 0 while that is not known.
+    /// Resources in all, while a stack is made at most; 0 while that is not known.
     pub total: u64,
     /// The first that failed by itself, where something did.
     pub cause: Option<StackCause>,

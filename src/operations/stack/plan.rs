@@ -256,7 +256,7 @@ async fn judge(site: &Site, values: &Values, updating: bool, findings: &mut Vec<
 }
 
 /// Parameters that are filled in when the stack is made.
-pub(super) fn is_filled_in(name: &str) -> bool {
+pub fn is_filled_in(name: &str) -> bool {
     matches!(name, "LambdaCodeBucket" | "LambdaCodeKey")
 }
 
