@@ -185,10 +185,10 @@ actions! {
     FlockReleases = "flock-releases", Flocks, ["v"], "", "What was deployed to it, and going back to it", Look;
     FlockStart = "flock-start", Flocks, ["z"], "start/stop", "Start the flock's supervisor, or stop it", Change;
     FlockDescribe = "flock-describe", Flocks, ["d"], "", "Where the flock keeps its things, and its settings", Look;
-    FlockRemove = "flock-remove", Flocks, ["X"], "", "Remove the flock, or tear its stack down (asks for its name)", Danger;
+    FlockRemove = "flock-remove", Flocks, ["X"], "", "Remove the flock, or tear its stack down (asks)", Danger;
     FlockStandUp = "stand-up", Flocks, ["A"], "stand up", "Stand up a flock on AWS", Change;
     FlockEvents = "flock-events", Flocks, ["e"], "", "What happens to the flock's stack, as it happens", Look;
-    FlockUpdate = "flock-update", Flocks, ["U"], "", "Change the settings of the flock's stack, after a preview", Change;
+    FlockUpdate = "flock-update", Flocks, ["U"], "", "Change the settings of its stack, after a preview", Change;
 
     DescribeDeploy = "describe-deploy", Flock, ["D"], "deploy", "Deploy a folder or an image to this flock", Change;
     DescribeReleases = "describe-releases", Flock, ["v"], "releases", "What was deployed to it, and going back to it", Look;
