@@ -5,6 +5,7 @@
 
 mod deploy;
 mod stack;
+mod template;
 
 use std::path::PathBuf;
 
@@ -16,6 +17,7 @@ pub use stack::{
     Down as StackDown, Events as StackEvents, Named, Place, StackCommand, Up as StackUp,
     Update as StackUpdate, Values as StackValues,
 };
+pub use template::Template;
 
 /// Run a flock of jobs here or on AWS, watch it live, get the results.
 ///
@@ -122,6 +124,8 @@ pub enum Command {
     Journal(Journal),
     /// Show versions, paths, the configuration and the flocks
     Info(Info),
+    /// Print the template of a flock's stack on AWS
+    Template(Template),
     /// Print a shell completion script
     Completions {
         /// Which shell.

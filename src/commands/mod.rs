@@ -22,6 +22,7 @@ mod retrieve;
 mod rows;
 mod secrets;
 mod stack;
+mod template;
 
 use std::future::Future;
 use std::process::ExitCode;
@@ -64,6 +65,7 @@ pub fn run(cli: Cli) -> ExitCode {
     let needless = match &cli.command {
         Some(Command::Completions { shell }) => Some(generated::completions(&out, *shell)),
         Some(Command::Man { to }) => Some(generated::man(&out, to.as_deref())),
+        Some(Command::Template(arguments)) => Some(template::run(&out, arguments)),
         Some(Command::Unpack { zip, to }) => Some(hidden::unpack(zip, to)),
         _ => None,
     };
@@ -133,6 +135,7 @@ fn changes(command: &Command) -> Option<&'static str> {
         | Command::Info(_)
         | Command::Completions { .. }
         | Command::Man { .. }
+        | Command::Template(_)
         | Command::Supervise { .. }
         | Command::Worker { .. }
         | Command::Unpack { .. } => None,
@@ -170,6 +173,7 @@ fn dispatch(command: Command, context: &Context<'_>) -> Result<Exit> {
         // Carried out before there was a context.
         Command::Completions { .. }
         | Command::Man { .. }
+        | Command::Template(_)
         | Command::Unpack { .. }
         | Command::Supervise { .. }
         | Command::Worker { .. } => Ok(Exit::Ok),

@@ -9,6 +9,8 @@ pub(super) struct Cidr {
     first: u32,
     /// How many leading bits all of its addresses share.
     pub(super) bits: u8,
+    /// It was written by its first address. AWS takes any other one of it for the same range.
+    pub(super) plain: bool,
 }
 
 impl Cidr {
@@ -21,14 +23,9 @@ impl Cidr {
         if bits > 32 {
             return Err(no());
         }
-        let cidr = Self { first: u32::from(address), bits };
-        if cidr.first & !cidr.mask() != 0 {
-            let begins = Ipv4Addr::from(cidr.first & cidr.mask());
-            return Err(format!(
-                "`{}` begins inside a range; the range itself is {begins}/{bits}",
-                super::names::short(text)
-            ));
-        }
+        let mut cidr = Self { first: u32::from(address), bits, plain: true };
+        let first = cidr.first & cidr.mask();
+        (cidr.plain, cidr.first) = (cidr.first == first, first);
         Ok(cidr)
     }
 
@@ -44,6 +41,12 @@ impl Cidr {
     /// Whether they share an address.
     pub(super) fn meets(self, other: Self) -> bool {
         self.holds(other) || other.holds(self)
+    }
+}
+
+impl std::fmt::Display for Cidr {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", Ipv4Addr::from(self.first), self.bits)
     }
 }
 
@@ -68,6 +71,9 @@ mod tests {
         for text in ["", "10.0.0.0", "10.0.0.0/33", "10.0.0/8", "::/0", "a/8", "10.0.0.0/-1"] {
             assert!(Cidr::read(text).is_err(), "{text}");
         }
-        assert!(Cidr::read("10.192.0.1/16").expect_err("inside").contains("10.192.0.0/16"));
+        let inside = cidr("10.192.0.1/16");
+        assert!(
+            !inside.plain && inside.holds(cidr("10.192.0.0/16")) && inside.to_string() == "10.192.0.0/16"
+        );
     }
 }

@@ -48,9 +48,10 @@ impl std::fmt::Debug for LambdaCode {
 }
 
 impl LambdaCode {
-    /// Key under which it lies in a bucket. Another program has another key, so that an update of the stack sees it.
+    /// Key under which it lies in a bucket, as the console puts it into its own. Another program has another key, so
+    /// that an update of the stack sees it.
     pub fn key(&self) -> String {
-        format!("shepard/lambda/{}.zip", self.sha256)
+        format!("lambda/{}.zip", self.sha256.get(..32).unwrap_or_default())
     }
 
     fn read(bytes: Cow<'static, [u8]>, from: String) -> Result<Self> {
@@ -152,7 +153,7 @@ mod tests {
         assert!(said.contains("no Lambda program at") && said.contains("cargo xtask lambda"), "{said}");
         std::fs::write(&beside, zip(ENTRY)).expect("write");
         let code = find_in(None, None, &beside).expect("beside");
-        assert_eq!(code.key(), format!("shepard/lambda/{}.zip", code.sha256));
+        assert_eq!(code.key(), format!("lambda/{}.zip", &code.sha256[..32]));
         assert_eq!(code.sha256.len(), 64);
         assert!(!format!("{code:?}").contains("bytes"));
     }

@@ -59,7 +59,7 @@ pub(super) fn problem(rule: Rule, name: &str) -> Option<String> {
         Rule::Batch => (1, 128, "_-", "letters, digits and _ -"),
         Rule::BatchPrefix => (1, 119, "_-", "letters, digits and _ -"),
         Rule::LaunchTemplate => (3, 119, "()./_-", "letters, digits and ( ) . / _ -"),
-        Rule::Tag => (0, 200, " _.:/=+-@", "letters, digits, spaces and _ . : / = + - @"),
+        Rule::Tag => (0, 230, " _.:/=+-@", "letters, digits, spaces and _ . : / = + - @"),
     };
     let length = name.chars().count();
     if length < least {

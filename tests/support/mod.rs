@@ -6,6 +6,7 @@
 
 pub mod contained;
 pub mod dockerd;
+pub mod stack;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};

@@ -1,7 +1,9 @@
 //! Chores of the project: `cargo xtask generate` writes what is derived from the code, `--check` fails where a file
 //! on disk differs from it; `cargo xtask lambda` builds the Lambda program's zip, `cargo xtask worker` the program of a
-//! flock's image. CI runs the check; nothing here is part of the product.
+//! flock's image, `cargo xtask dist` both and a console that carries the zip. CI runs the check; nothing here is part of the
+//! product.
 
+mod dist;
 mod lambda;
 mod musl;
 
@@ -29,11 +31,18 @@ fn main() -> ExitCode {
             say(&format!("wrote {}", zip.display()));
             true
         }),
+        ["dist"] => dist::build(&root(), WORKER_PROFILE).map(|made| {
+            say(&format!("wrote {}", made.display()));
+            true
+        }),
         ["worker"] => worker(WORKER_PROFILE),
         // For tests of the image: built in a fraction of the time.
         ["worker", "--quick"] => worker(QUICK_PROFILE),
         _ => {
-            say("usage: cargo xtask generate [--check] | cargo xtask lambda | cargo xtask worker [--quick]");
+            say(
+                "usage: cargo xtask generate [--check] | cargo xtask lambda | cargo xtask worker [--quick] | \
+                 cargo xtask dist",
+            );
             return ExitCode::from(2);
         }
     };

@@ -72,7 +72,12 @@ pub(super) fn check(values: &Values, around: &Around, found: &mut Findings) {
 
 fn addresses(values: &Values, around: &Around, found: &mut Findings) {
     let mut read = |name: &'static str| match Cidr::read(get(values, name)) {
-        Ok(cidr) => Some((name, cidr)),
+        Ok(cidr) => {
+            if !cidr.plain {
+                found.odd(name, format!("AWS takes `{}` as {cidr}", short(get(values, name))));
+            }
+            Some((name, cidr))
+        }
         Err(said) => {
             found.wrong(name, said);
             None
