@@ -17,7 +17,7 @@ pub use stack::{
     Down as StackDown, Events as StackEvents, Named, Place, StackCommand, Up as StackUp,
     Update as StackUpdate, Values as StackValues,
 };
-pub use template::Template;
+pub use template::{Template, TemplatePart};
 
 /// Run a flock of jobs here or on AWS, watch it live, get the results.
 ///

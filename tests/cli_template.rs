@@ -70,3 +70,17 @@ fn a_program_that_is_not_there_is_one_line_that_says_how_to_get_it() {
     );
     assert_eq!(said.trim_end().lines().count(), 1, "{said}");
 }
+
+#[test]
+fn the_parameters_are_listed_for_people_and_for_scripts() {
+    let home = tempfile::tempdir().expect("temp dir");
+    let nowhere = Path::new("/nowhere.zip");
+    let ran = shepard(home.path(), nowhere, &["parameters"]);
+    let text = String::from_utf8(ran.stdout).expect("text");
+    assert!(text.starts_with("S3\n  InputsBucket ") && text.contains("\nCost and access\n"), "{text}");
+    let ran = shepard(home.path(), nowhere, &["parameters", "--output", "json"]);
+    let said: serde_json::Value = serde_json::from_slice(&ran.stdout).expect("JSON");
+    assert_eq!(said.as_array().map(Vec::len), Some(shepard::template::template().parameters().count()));
+    assert_eq!(said[0]["name"], "InputsBucket");
+    assert_eq!(said[0]["default"], "shepard-trigger");
+}

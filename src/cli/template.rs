@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 /// `shepard template`
 #[derive(Debug, Args)]
@@ -15,6 +15,9 @@ use clap::Args;
 
 docs/template.md lists the parameters.")]
 pub struct Template {
+    /// What to print instead of the template: its parameters, with their defaults and what they are for
+    #[arg(value_enum, conflicts_with_all = ["bucket", "key", "to", "code"])]
+    pub what: Option<TemplatePart>,
     /// Bucket, in the stack's region, that the program of the stack's functions lies in
     #[arg(long, value_name = "NAME")]
     pub bucket: Option<String>,
@@ -27,4 +30,11 @@ pub struct Template {
     /// Write the program of the stack's functions to this file, to be put into the bucket
     #[arg(long, value_name = "FILE")]
     pub code: Option<PathBuf>,
+}
+
+/// What of the template can be printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TemplatePart {
+    /// Its parameters
+    Parameters,
 }

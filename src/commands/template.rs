@@ -1,4 +1,4 @@
-//! `shepard template`: the stack's template for people who make a stack by hand.
+//! `shepard template`: the stack's template for people who make a stack by hand, and its parameters.
 
 use std::fs;
 use std::path::Path;
@@ -6,10 +6,10 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::Exit;
-use super::output::Output;
+use super::output::{Output, columns};
 use crate::cli;
 use crate::operations::{OperationError, Result};
-use crate::template::{TEXT, code};
+use crate::template::{TEXT, code, template};
 
 /// What was written, for scripts.
 #[derive(Serialize)]
@@ -21,7 +21,22 @@ struct Written {
     sha256: Option<String>,
 }
 
+/// A parameter, for scripts.
+#[derive(Serialize)]
+struct Parameter<'a> {
+    group: &'a str,
+    name: &'a str,
+    r#type: &'a str,
+    default: &'a str,
+    allowed: &'a [String],
+    pattern: Option<&'a str>,
+    help: &'a str,
+}
+
 pub(super) fn run(out: &Output, arguments: &cli::Template) -> Result<Exit> {
+    if let Some(cli::TemplatePart::Parameters) = arguments.what {
+        return parameters(out);
+    }
     // Needed where it is to be written, and for the key that nobody named.
     let needed = arguments.code.is_some() || (arguments.bucket.is_some() && arguments.key.is_none());
     let found = if needed { Some(code::find()?) } else { None };
@@ -60,6 +75,39 @@ pub(super) fn run(out: &Output, arguments: &cli::Template) -> Result<Exit> {
             out.note(&format!("before a stack is made, {file} has to lie at s3://{bucket}/{key}"));
         }
         _ => out.note("LambdaCodeBucket and LambdaCodeKey are not filled in: --bucket NAME does that"),
+    }
+    Ok(Exit::Ok)
+}
+
+fn parameters(out: &Output) -> Result<Exit> {
+    if out.is_json() {
+        let all = template().groups.iter().flat_map(|group| {
+            group.parameters.iter().map(|found| Parameter {
+                group: &group.label,
+                name: &found.name,
+                r#type: &found.aws_type,
+                default: &found.default,
+                allowed: &found.allowed,
+                pattern: found.pattern.as_deref(),
+                help: &found.help,
+            })
+        });
+        out.json(&all.collect::<Vec<_>>())?;
+        return Ok(Exit::Ok);
+    }
+    for (at, group) in template().groups.iter().enumerate() {
+        if at > 0 {
+            out.line("")?;
+        }
+        out.line(&group.label)?;
+        let rows: Vec<Vec<String>> = group
+            .parameters
+            .iter()
+            .map(|found| vec![format!("  {}", found.name), found.default.clone(), found.help.clone()])
+            .collect();
+        for line in columns(&rows) {
+            out.line(&line)?;
+        }
     }
     Ok(Exit::Ok)
 }
