@@ -67,7 +67,7 @@ fn from_nothing_to_results_on_the_disk() {
     // What was made is said in a message, too: only the list has this head.
     term.press("<esc>").see("WHEN (UTC)").gone("The command line");
 
-    term.press(":flocks<enter>").see("process paylo").see("running");
+    term.press(":flocks<enter>").see("payload/run.sh").see("running");
     term.press("X").see("Remove the flock meadow?");
     // Half a name is not consent.
     term.press("mead<enter>").see("Remove the flock meadow?");

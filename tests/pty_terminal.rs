@@ -19,7 +19,7 @@ fn world() -> World {
 fn the_console_opens_on_the_flocks_and_asks_before_it_is_left() {
     let world = world();
     let mut term = world.console(&[]);
-    term.see("meadow").see("process paylo").see("stopped");
+    term.see("meadow").see("payload/run.sh").see("stopped");
     assert!(term.is_taken());
     term.press("q").see("Quit Shepard?");
     term.press("n").gone("Quit Shepard?");

@@ -33,7 +33,7 @@ pub fn complete(model: &Model, typed: &str) -> Vec<Candidate> {
             add(format!("theme {theme}"), "");
         }
     } else {
-        for flock in model.data.flocks.value.iter().flatten() {
+        for flock in model.data.all_flocks() {
             add(format!("jobs {}", flock.name), "the jobs of this flock");
             add(format!("releases {}", flock.name), "what was deployed to this flock");
             if StackId::of_flock(&flock.name).is_some() {

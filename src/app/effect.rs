@@ -43,6 +43,23 @@ pub enum Effect {
 pub enum Sub {
     /// The list of flocks with their counts.
     Flocks,
+    /// The flocks on AWS.
+    AwsFlocks {
+        /// Counted up to ask again at once.
+        again: u32,
+    },
+    /// How deep the queue of a flock on AWS is.
+    Depth {
+        /// Which flock.
+        flock: String,
+    },
+    /// What Batch says of jobs.
+    Compute {
+        /// Which flock.
+        flock: String,
+        /// Which jobs: those in sight.
+        jobs: Vec<JobId>,
+    },
     /// The jobs of a flock.
     Jobs {
         /// Which flock.

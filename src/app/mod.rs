@@ -6,6 +6,7 @@
 //! script a test.
 
 pub mod actions;
+pub mod aws;
 pub mod bar;
 pub mod deploy;
 pub mod effect;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use shepard_model::{JobId, JobRow};
 
+use super::aws::{AwsFlocks, ComputeNote, Following, OnAws};
 use super::effect::{Command, Effect, Sub};
 use super::keymap::Keymap;
 use super::msg::{FlockRow, JournalRow};
@@ -42,6 +43,10 @@ pub struct FlockJobs {
     pub caught_up: bool,
     /// The feed failed; what is shown is stale.
     pub problem: Option<super::remote::Problem>,
+    /// How they are followed.
+    pub following: Following,
+    /// What Batch says of the jobs that were in sight.
+    pub compute: BTreeMap<JobId, ComputeNote>,
 }
 
 /// Ends by time, for a flock's sparkline: one slot every [`History::SLOT_MS`].
@@ -90,8 +95,12 @@ impl History {
 /// What is known of the world.
 #[derive(Debug, Default)]
 pub struct Data {
-    /// The flocks.
+    /// The flocks of this machine.
     pub flocks: Remote<Vec<FlockRow>>,
+    /// Those on AWS, and the accounts that could not be asked.
+    pub aws: AwsFlocks,
+    /// Counted up to ask AWS again at once.
+    pub aws_again: u32,
     /// Their sparklines.
     pub history: BTreeMap<String, History>,
     /// The jobs of the flocks that were looked at.
@@ -105,9 +114,41 @@ pub struct Data {
 }
 
 impl Data {
+    /// Every flock: those of this machine, then those on AWS.
+    pub fn all_flocks(&self) -> impl Iterator<Item = &FlockRow> {
+        self.flocks.value.iter().flatten().chain(&self.aws.flocks)
+    }
+
     /// A flock by name.
     pub fn flock(&self, name: &str) -> Option<&FlockRow> {
-        self.flocks.value.as_ref()?.iter().find(|flock| flock.name == name)
+        self.all_flocks().find(|flock| flock.name == name)
+    }
+
+    /// A flock on AWS by name.
+    pub fn flock_on_aws(&self, name: &str) -> Option<&OnAws> {
+        self.flock(name)?.aws.as_deref()
+    }
+
+    /// Takes the flocks on AWS. What was counted and measured of them before is kept.
+    pub fn take_aws(&mut self, mut news: AwsFlocks) {
+        if news.asking {
+            self.aws.asking = true;
+            return;
+        }
+        for flock in &mut news.flocks {
+            let before = self.aws.flocks.iter().find(|known| known.name == flock.name);
+            if let (Some(before), Some(aws)) = (before, &mut flock.aws) {
+                let known = before.aws.as_deref().cloned().unwrap_or_default();
+                (aws.counted, aws.measured) = (known.counted, known.measured);
+                (flock.counts, flock.waiting, flock.dead) = (before.counts, before.waiting, before.dead);
+            }
+        }
+        self.aws = news;
+    }
+
+    /// The row of a flock on AWS, to be changed.
+    pub(super) fn aws_row(&mut self, name: &str) -> Option<&mut FlockRow> {
+        self.aws.flocks.iter_mut().find(|flock| flock.name == name)
     }
 
     /// The row of a job, if it was asked for.
@@ -165,6 +206,14 @@ impl Model {
         let mut subs = vec![Sub::Flocks];
         if let Some(flock) = self.nav.place().flock() {
             subs.push(Sub::Jobs { flock: flock.to_owned() });
+            if self.data.flock_on_aws(flock).is_some_and(|aws| aws.has_queue) {
+                subs.push(Sub::Depth { flock: flock.to_owned() });
+            }
+        }
+        // Listing stacks costs calls: only where the list is looked at, or a flock is shown that was not found yet.
+        let listed = self.nav.place().flock().is_none_or(|flock| self.data.flock(flock).is_none());
+        if listed {
+            subs.push(Sub::AwsFlocks { again: self.data.aws_again });
         }
         if let Some(screen) = self.nav.screen() {
             subs.extend(screen.subscriptions(&self.data));

@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 use shepard_model::{Isolation, JobId, JobRow, JobSummary, LogLine};
 
+use super::aws::{AwsFlocks, ComputeNote, Following, OnAws};
 use super::deploy::{Fact, ReleaseRow, Source};
 use super::effect::{OpId, Sub};
 use super::key::Key;
@@ -33,6 +34,24 @@ pub enum Msg {
     Terminate,
     /// The flocks there are.
     Flocks(Vec<FlockRow>),
+    /// The flocks on AWS.
+    AwsFlocks(AwsFlocks),
+    /// How deep the queue of a flock on AWS is.
+    Depth {
+        /// Which flock.
+        flock: String,
+        /// Messages waiting or in flight.
+        waiting: u64,
+        /// Messages given up on.
+        dead: u64,
+    },
+    /// What Batch says of jobs of a flock.
+    Compute {
+        /// Which flock.
+        flock: String,
+        /// They.
+        jobs: Vec<(JobId, ComputeNote)>,
+    },
     /// Jobs of a flock changed.
     Jobs(JobsChange),
     /// A log went on.
@@ -133,6 +152,9 @@ pub struct FlockRow {
     pub unseen: bool,
     /// Why it cannot be read, if it cannot.
     pub problem: Option<String>,
+    /// What is said of one on AWS; None for a flock of this machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aws: Option<Box<OnAws>>,
 }
 
 /// What changed in a flock's jobs.
@@ -148,6 +170,9 @@ pub struct JobsChange {
     pub next: u64,
     /// Everything there is has been seen.
     pub caught_up: bool,
+    /// How they are followed.
+    #[serde(default)]
+    pub following: Following,
 }
 
 /// What was added to a log.

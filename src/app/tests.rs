@@ -354,6 +354,7 @@ fn words_of_a_flock_that_was_left_are_not_listened_to() {
             removed: Vec::new(),
             next: 9,
             caught_up: true,
+            following: crate::app::aws::Following::Direct,
         })
     };
     let console = Console::new().flock("meadow").at(demo()).job(&queued("a.zip"));

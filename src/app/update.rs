@@ -4,6 +4,8 @@
 //! action; an action goes to the screen, and to the globals here if the screen leaves it. News go to the data and
 //! then to every screen that is kept, so that a table that is not looked at stays in order.
 
+use shepard_model::State;
+
 use super::actions::{Action, Scope};
 use super::bar;
 use super::effect::{Command, Effect, Request};
@@ -47,6 +49,25 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
             effects.extend(tell(model, &News::Flocks));
             effects
         }
+        Msg::AwsFlocks(flocks) => {
+            model.data.take_aws(flocks);
+            tell(model, &News::Flocks)
+        }
+        Msg::Depth { flock, waiting, dead } => {
+            if let Some(row) = model.data.aws_row(&flock) {
+                (row.waiting, row.dead) = (waiting, dead);
+                if let Some(aws) = &mut row.aws {
+                    aws.measured = true;
+                }
+            }
+            tell(model, &News::Flocks)
+        }
+        Msg::Compute { flock, jobs } => {
+            if let Some(known) = model.data.jobs.get_mut(&flock) {
+                known.compute.extend(jobs);
+            }
+            Vec::new()
+        }
         Msg::Jobs(change) => jobs_changed(model, &change),
         Msg::Log(change) => tell(model, &News::Log(&change)),
         Msg::Stack(news) => tell(model, &News::Stack(&news)),
@@ -57,7 +78,12 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
                 Sub::Jobs { flock } => {
                     model.data.jobs.entry(flock.clone()).or_default().problem = Some(problem.clone());
                 }
-                Sub::Log { .. } | Sub::Stack(_) => {}
+                // Their own rows and lines say what is missing.
+                Sub::AwsFlocks { .. }
+                | Sub::Depth { .. }
+                | Sub::Compute { .. }
+                | Sub::Log { .. }
+                | Sub::Stack(_) => {}
             }
             tell(model, &News::Failed(&sub, &problem))
         }
@@ -446,6 +472,16 @@ fn jobs_changed(model: &mut Model, change: &JobsChange) -> Vec<Effect> {
     jobs.cursor = change.next;
     jobs.caught_up |= change.caught_up;
     jobs.problem = None;
+    jobs.following = change.following;
+    if jobs.caught_up {
+        let counts = State::ALL.map(|state| jobs.store.count(state));
+        if let Some(row) = model.data.aws_row(&change.flock) {
+            row.counts = counts;
+            if let Some(aws) = &mut row.aws {
+                aws.counted = true;
+            }
+        }
+    }
     // A row that is being looked at is read anew when its summary moves.
     let mut effects: Vec<Effect> = change
         .rows

@@ -56,6 +56,9 @@ struct Examined<'a> {
 
 pub(super) async fn run(context: &Context<'_>, arguments: cli::Batch) -> Result<Exit> {
     let flock = context.open(arguments.flock.as_ref()).await?;
+    if !arguments.dry_run {
+        flock.flock.may_change()?;
+    }
     let request = Request { path: arguments.path, tag: arguments.tag, default_inputs: None };
     let plan = preflight(&flock, request.clone()).await?;
     if arguments.dry_run {

@@ -21,7 +21,7 @@ const PAUSE_MS: i64 = 50;
 
 impl Context<'_> {
     /// Where a deploy or a release is meant to be.
-    async fn target(&self, place: &cli::DeployTo) -> Result<Target> {
+    async fn target(&self, place: &cli::DeployTo, to_change: bool) -> Result<Target> {
         if let Some(repository) = &place.repository {
             let account = place.account_number.as_deref();
             return Ok(Target::Repository(match account {
@@ -31,6 +31,7 @@ impl Context<'_> {
         }
         let variable = std::env::var("SHEPARD_FLOCK").ok().filter(|name| !name.is_empty());
         match place.flock.as_ref().or(variable.as_ref()).or(self.config.flock.as_ref()) {
+            Some(name) if to_change => self.opener().open_to_change(name).await?.target(),
             Some(name) => self.opener().open(name).await?.target(),
             None => {
                 Err(OperationError::Usage("where to? give --flock NAME, or --repository HOST/NAME".into()))
@@ -58,7 +59,7 @@ fn in_account(account: &str, repository: &str) -> Result<String> {
 }
 
 pub(super) async fn deploy(context: &Context<'_>, arguments: cli::Deploy) -> Result<Exit> {
-    let target = context.target(&arguments.to).await?;
+    let target = context.target(&arguments.to, true).await?;
     let source = match (arguments.image, arguments.path.or(arguments.folder)) {
         (Some(image), _) => Source::Image(image),
         (None, Some(path)) => Source::Folder(path),
@@ -211,7 +212,7 @@ struct Releases<'a> {
 pub(super) async fn releases(context: &Context<'_>, command: cli::Releases) -> Result<Exit> {
     match command {
         cli::Releases::List { of } => {
-            let target = context.target(&of).await?;
+            let target = context.target(&of, false).await?;
             let listed = releases::list(&target, &Registries::for_target(&target).await).await?;
             if context.out.is_json() {
                 context.out.json(&Releases { releases: &listed })?;
@@ -226,7 +227,7 @@ pub(super) async fn releases(context: &Context<'_>, command: cli::Releases) -> R
             }
         }
         cli::Releases::Rollback { release, of } => {
-            let target = context.target(&of).await?;
+            let target = context.target(&of, true).await?;
             let registries = Registries::for_target(&target).await;
             let result = releases::roll_back(&target, &registries, &release).await;
             let argv = equivalent::rollback(&target, &release);

@@ -58,6 +58,13 @@ impl Context<'_> {
         Ok(Opened { ports: flock.ports(), flock })
     }
 
+    /// The same, in order to change it.
+    pub(super) async fn open_to_change(&self, named: Option<&String>) -> Result<Opened> {
+        let opened = self.open(named).await?;
+        opened.flock.may_change()?;
+        Ok(opened)
+    }
+
     /// Writes down what was done.
     pub(super) fn journal<T>(
         &self,

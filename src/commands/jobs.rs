@@ -136,7 +136,7 @@ pub(super) async fn change(
     which: &cli::Which,
     yes: bool,
 ) -> Result<Exit> {
-    let flock = context.open(flock).await?;
+    let flock = context.open_to_change(flock).await?;
     let targets = match which.state {
         Some(state) => jobs::in_state(&flock.ports, state).await?,
         None => jobs::resolve(&flock.ports, &which.jobs).await?,

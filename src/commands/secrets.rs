@@ -67,11 +67,11 @@ struct Pushed<'a> {
 pub(super) async fn run(context: &Context<'_>, command: cli::Secrets) -> Result<Exit> {
     match command {
         cli::Secrets::Push(arguments) => {
-            let store = open(context, &arguments.keeper).await?;
+            let store = open(context, &arguments.keeper, !arguments.dry_run).await?;
             let consent = if arguments.yes { Consent::Given } else { Consent::Asked };
             push(context, &store, &arguments, consent).await
         }
-        cli::Secrets::List(keeper) => list(context, &open(context, &keeper).await?).await,
+        cli::Secrets::List(keeper) => list(context, &open(context, &keeper, false).await?).await,
         cli::Secrets::Rm(arguments) => remove(context, &arguments).await,
     }
 }
@@ -79,12 +79,12 @@ pub(super) async fn run(context: &Context<'_>, command: cli::Secrets) -> Result<
 pub(super) async fn secretify(context: &Context<'_>, arguments: cli::Secretify) -> Result<Exit> {
     let keeper = cli::Keeper { flock: None, secret: Some(arguments.secret_store) };
     let folder = arguments.path_to_local_secrets;
-    let store = open(context, &keeper).await?;
+    let store = open(context, &keeper, true).await?;
     let push_of = cli::Push { folder, keeper, merge: false, dry_run: false, yes: false };
     push(context, &store, &push_of, Consent::AskedIfPossible).await
 }
 
-async fn open(context: &Context<'_>, keeper: &cli::Keeper) -> Result<Store> {
+async fn open(context: &Context<'_>, keeper: &cli::Keeper, to_change: bool) -> Result<Store> {
     if let Some(name) = &keeper.secret {
         let secrets = aws::secrets_of(name.clone(), &aws::Profile::default()).await;
         return Ok(Store { secrets: Arc::new(secrets), name: name.clone(), is_flock: false });
@@ -92,6 +92,9 @@ async fn open(context: &Context<'_>, keeper: &cli::Keeper) -> Result<Store> {
     // Not by the parser: a variable that is set must not stand in the way of --secret.
     let usual = || std::env::var("SHEPARD_FLOCK").ok().filter(|name| !name.is_empty());
     let flock = context.open(keeper.flock.clone().or_else(usual).as_ref()).await?;
+    if to_change {
+        flock.flock.may_change()?;
+    }
     let name = flock.name().to_owned();
     Ok(Store { secrets: flock.ports.secrets, name, is_flock: true })
 }
@@ -136,7 +139,7 @@ async fn push(context: &Context<'_>, store: &Store, arguments: &cli::Push, conse
 }
 
 async fn remove(context: &Context<'_>, arguments: &cli::RemoveSecrets) -> Result<Exit> {
-    let store = open(context, &arguments.keeper).await?;
+    let store = open(context, &arguments.keeper, true).await?;
     let plan = secrets::without(store.secrets.as_ref(), &arguments.names).await?;
     show(context, &plan)?;
     let consent = if arguments.yes { Consent::Given } else { Consent::Asked };

@@ -102,6 +102,7 @@ impl Flocks {
             places: places(dir),
             unseen,
             problem: None,
+            aws: None,
         })
     }
 }

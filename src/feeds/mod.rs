@@ -5,6 +5,7 @@
 //! reserves its place in the loop's channel before it reads. It never gives up and never ends the console: a
 //! failure becomes a message, and it goes on after a pause.
 
+pub mod aws;
 pub mod flocks;
 pub mod jobs;
 pub mod logs;

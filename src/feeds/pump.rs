@@ -28,6 +28,10 @@ pub trait Source: Send {
     fn has_more(&self) -> bool {
         false
     }
+    /// How long after news it is not read again: longer where each reading costs calls.
+    fn pause(&self) -> Duration {
+        GAP
+    }
 }
 
 /// Drives a source until the loop is gone. Cancelled by being dropped.
@@ -39,7 +43,7 @@ pub async fn pump(sub: Sub, mut source: impl Source, to: mpsc::Sender<Msg>) {
                 pause = SHORTEST;
                 place.send(msg);
                 if !source.has_more() {
-                    sleep(GAP).await;
+                    sleep(source.pause()).await;
                 }
             }
             Ok(None) => {

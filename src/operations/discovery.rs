@@ -301,6 +301,10 @@ impl Known for Register {
     async fn find(&self, name: &str) -> Result<AwsFlockInfo> {
         Self::find(self, name).await
     }
+
+    fn standing(&self, account: &Account) -> Standing {
+        Self::standing(self, account)
+    }
 }
 
 /// A stack as a flock; None where it is none.

@@ -13,13 +13,14 @@ use async_trait::async_trait;
 use shepard_cloud::aws::{self, AwsSettings, Profile};
 use shepard_cloud::local::{Home, LocalFlock, Watch};
 use shepard_cloud::{Kind, Ports};
-use shepard_model::{AwsFlockInfo, ObjectRef};
+use shepard_model::{Account, AwsFlockInfo, ObjectRef};
 use tokio::sync::Mutex;
 
 use super::deploy::Target;
 use super::error::{OperationError, Result};
 use super::flocks;
 use super::preflight::Payload;
+use crate::config::accounts::Standing;
 
 /// How often what may have changed on AWS is asked for where nobody says that it has. The queue is asked no oftener for
 /// it: adapters keep to their own pace beneath.
@@ -33,6 +34,11 @@ pub trait Known: Send + Sync {
     /// # Errors
     /// `NotFound` where none has it, `Usage` where several have it, or an account that could not be asked.
     async fn find(&self, name: &str) -> Result<AwsFlockInfo>;
+    /// How an account stands out, and whether it may be changed.
+    fn standing(&self, account: &Account) -> Standing {
+        let _ = account;
+        Standing::default()
+    }
 }
 
 /// A flock that is open.
@@ -48,19 +54,16 @@ pub enum Flock {
 pub struct AwsFlock {
     /// What is known of it.
     pub info: AwsFlockInfo,
+    /// How its account stands out, and whether it may be changed.
+    pub standing: Standing,
     ports: Ports,
 }
 
 impl AwsFlock {
     /// Makes its ports. Asks nothing of AWS.
-    pub async fn connect(info: AwsFlockInfo) -> Self {
+    pub async fn connect(info: AwsFlockInfo, standing: Standing) -> Self {
         let ports = aws::connect(AwsSettings::of(&info)).await.ports();
-        Self { info, ports }
-    }
-
-    /// With ports of the caller's, for tests.
-    pub fn with(info: AwsFlockInfo, ports: Ports) -> Self {
-        Self { info, ports }
+        Self { info, standing, ports }
     }
 
     /// Its ports.
@@ -128,6 +131,20 @@ impl Flock {
         match self {
             Self::Local(_) => None,
             Self::Aws(flock) => Some(flock),
+        }
+    }
+
+    /// Refuses what changes a flock of an account that `config.toml` makes read-only.
+    ///
+    /// # Errors
+    /// It does.
+    pub fn may_change(&self) -> Result<()> {
+        match self {
+            Self::Aws(flock) if flock.standing.read_only => Err(OperationError::Refused(format!(
+                "{} is read-only: config.toml says so of its account",
+                flock.info.name
+            ))),
+            Self::Local(_) | Self::Aws(_) => Ok(()),
         }
     }
 
@@ -215,9 +232,15 @@ pub enum Signs {
 impl Signs {
     /// Returns when something may have changed; too often rather than too rarely.
     pub async fn changed(&mut self) {
+        self.changed_after(Duration::ZERO).await;
+    }
+
+    /// The same, where the store has said after which time another look is worth its cost.
+    pub async fn changed_after(&mut self, wait: Duration) {
         match self {
             Self::Watch(watch) => watch.changed().await,
-            Self::Every(every) => tokio::time::sleep(*every).await,
+            Self::Every(every) if wait.is_zero() => tokio::time::sleep(*every).await,
+            Self::Every(_) => tokio::time::sleep(wait).await,
         }
     }
 }
@@ -273,14 +296,24 @@ impl Opener {
         }
     }
 
+    /// Opens a flock in order to change it.
+    ///
+    /// # Errors
+    /// As [`Opener::open`]; also where the flock's account is read-only.
+    pub async fn open_to_change(&self, name: &str) -> Result<Flock> {
+        let flock = self.open(name).await?;
+        flock.may_change()?;
+        Ok(flock)
+    }
+
     /// The flock with that information: the one that is open, unless something about it has changed.
     pub async fn connected(&self, info: AwsFlockInfo) -> Arc<AwsFlock> {
         let mut open = self.open.lock().await;
         if let Some(flock) = open.get(&info.name).filter(|flock| flock.info == info) {
             return Arc::clone(flock);
         }
-        let name = info.name.clone();
-        let flock = Arc::new(AwsFlock::connect(info).await);
+        let (name, standing) = (info.name.clone(), self.known.standing(&info.account));
+        let flock = Arc::new(AwsFlock::connect(info, standing).await);
         open.insert(name, Arc::clone(&flock));
         flock
     }

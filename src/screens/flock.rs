@@ -6,6 +6,7 @@ use shepard_model::{Isolation, State};
 
 use super::{Behaviour, scroll};
 use crate::app::actions::{Action, Scope};
+use crate::app::aws::OnAws;
 use crate::app::model::{Ctx, Data, Model};
 use crate::app::msg::FlockRow;
 use crate::app::nav::Place;
@@ -107,7 +108,38 @@ fn isolation(granted: &Isolation, add: &mut impl FnMut(&str, String, Role)) {
     }
 }
 
+fn on_aws(flock: &FlockRow, aws: &OnAws, add: &mut impl FnMut(&str, String, Role)) {
+    add("where", format!("AWS, {}", aws.place), Role::Text);
+    if aws.read_only {
+        add("changes", "refused: config.toml makes this account read-only".to_owned(), Role::Warn);
+    }
+    add("", String::new(), Role::Text);
+    for (state, count) in State::ALL.iter().zip(flock.counts).filter(|_| aws.counted) {
+        let role = if count == 0 { Role::Muted } else { Role::of_state(state.word()) };
+        add(state.word(), time::count(count), role);
+    }
+    if !aws.counted {
+        add("jobs", "not counted: open the flock to read its table".to_owned(), Role::Muted);
+    }
+    match (aws.has_queue, aws.measured) {
+        (true, true) => {
+            add("queue", time::count(flock.waiting), Role::Text);
+            let role = if flock.dead == 0 { Role::Muted } else { Role::Error };
+            add("dead letters", time::count(flock.dead), role);
+        }
+        (true, false) => add("queue", "not asked yet".to_owned(), Role::Muted),
+        (false, _) => add("queue", "nothing is known of it".to_owned(), Role::Muted),
+    }
+    add("", String::new(), Role::Text);
+    for (what, place) in &flock.places {
+        add(what, place.clone(), Role::Text);
+    }
+}
+
 fn settings(flock: &FlockRow, add: &mut impl FnMut(&str, String, Role)) {
+    if let Some(aws) = &flock.aws {
+        return on_aws(flock, aws, add);
+    }
     let (state, role) = match (flock.running, flock.pid) {
         (true, Some(pid)) => (format!("running, process {pid}"), Role::Ok),
         (true, None) => ("running".to_owned(), Role::Ok),

@@ -1,12 +1,14 @@
 //! The list of flocks: what each runs, how its jobs stand, and whether somebody looks after it.
 
+use std::borrow::Cow;
+
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use shepard_model::{Isolation, State};
 
 use super::{Behaviour, News};
 use crate::app::actions::{Action, Scope};
-use crate::app::effect::Command;
+use crate::app::effect::{Command, Sub};
 use crate::app::model::{Ctx, Data, History, Model};
 use crate::app::msg::FlockRow;
 use crate::app::nav::Place;
@@ -23,6 +25,8 @@ use super::PromptEvent;
 const AROUND: u16 = 5;
 /// Row of the terminal on which the table's first row lies.
 const BODY_TOP: u16 = 3;
+/// From so many columns on the way jobs run is said in whole words.
+const ROOMY: u16 = 100;
 /// Columns of a flock's sparkline.
 const SPARK: usize = 12;
 
@@ -59,15 +63,11 @@ impl Flocks {
     /// The flocks the filter lets through, in order.
     fn shown<'a>(&self, data: &'a Data) -> Vec<&'a FlockRow> {
         let wanted = self.filter.to_lowercase();
-        let mut shown: Vec<&FlockRow> = data
-            .flocks
-            .value
-            .iter()
-            .flatten()
-            .filter(|flock| flock.name.to_lowercase().contains(&wanted))
-            .collect();
+        let mut shown: Vec<&FlockRow> =
+            data.all_flocks().filter(|flock| flock.name.to_lowercase().contains(&wanted)).collect();
         match self.by {
-            By::Name => shown.sort_by(|a, b| a.name.cmp(&b.name)),
+            // Those of this machine first.
+            By::Name => shown.sort_by(|a, b| (a.aws.is_some(), &a.name).cmp(&(b.aws.is_some(), &b.name))),
             By::Open => shown.sort_by_key(|flock| std::cmp::Reverse(open(flock))),
             By::Faults => shown.sort_by_key(|flock| std::cmp::Reverse(faults(flock))),
         }
@@ -96,14 +96,25 @@ impl Flocks {
         if let Some(place) = place {
             self.window.follow(place, shown.len());
         }
-        self.window.resize(usize::from(height.saturating_sub(AROUND)), shown.len());
+        self.window.resize(usize::from(height.saturating_sub(around(data))), shown.len());
         self.selected = shown.get(self.window.selected).map(|flock| flock.name.clone());
     }
+}
+
+/// Accounts that could not be asked, of which there is a line each.
+const TOLD: usize = 3;
+
+/// Rows of the screen that are not the table's body.
+fn around(data: &Data) -> u16 {
+    AROUND + u16::try_from(data.aws.failed.len().min(TOLD)).unwrap_or(0)
 }
 
 /// Starts the supervisor of a flock, or asks whether to stop the one that runs.
 pub(super) fn start_or_stop(ctx: &mut Ctx<'_>, flock: &str) {
     let name = flock.to_owned();
+    if ctx.data.flock_on_aws(flock).is_some() {
+        return ctx.say(true, format!("{flock} is on AWS: it has no supervisor to start or to stop"));
+    }
     if ctx.data.flock(flock).is_some_and(|flock| flock.running) {
         let lines = vec!["Jobs that run go on; what waits stays and goes on with the next start.".to_owned()];
         let then = Then::Run(Command::StopFlock { flock: name });
@@ -137,6 +148,12 @@ impl Behaviour for Flocks {
         self.settle(ctx.data, ctx.size.1);
     }
 
+    fn subscriptions(&self, data: &Data) -> Vec<Sub> {
+        // The queue of the flock under the selection alone: a list of forty does not ask forty queues.
+        let asked = self.current(data).filter(|flock| flock.aws.as_ref().is_some_and(|aws| aws.has_queue));
+        asked.map(|flock| Sub::Depth { flock: flock.name.clone() }).into_iter().collect()
+    }
+
     fn told(&mut self, ctx: &mut Ctx<'_>, news: &News<'_>) {
         if matches!(news, News::Flocks) {
             self.settle(ctx.data, ctx.size.1);
@@ -144,7 +161,8 @@ impl Behaviour for Flocks {
     }
 
     fn act(&mut self, ctx: &mut Ctx<'_>, action: Action) -> bool {
-        self.window.resize(usize::from(ctx.size.1.saturating_sub(AROUND)), self.shown(ctx.data).len());
+        self.window
+            .resize(usize::from(ctx.size.1.saturating_sub(around(ctx.data))), self.shown(ctx.data).len());
         match action {
             Action::Down => self.go(ctx.data, Move::By(1)),
             Action::Up => self.go(ctx.data, Move::By(-1)),
@@ -165,6 +183,10 @@ impl Behaviour for Flocks {
             }
             Action::SortReverse => {
                 self.reverse = !self.reverse;
+                self.settle(ctx.data, ctx.size.1);
+            }
+            Action::Refresh => {
+                ctx.data.aws_again = ctx.data.aws_again.wrapping_add(1);
                 self.settle(ctx.data, ctx.size.1);
             }
             Action::FlockNew => ctx.go(Place::NewFlock),
@@ -191,6 +213,9 @@ impl Behaviour for Flocks {
                     Action::FlockDeploy => ctx.go(Place::Deploy { flock: name }),
                     Action::FlockReleases => ctx.go(Place::Releases { flock: name }),
                     Action::FlockStart => start_or_stop(ctx, &name),
+                    Action::FlockRemove if flock.aws.is_some() => {
+                        ctx.say(true, format!("{name} is on AWS: its stack is torn down, with what it owns"));
+                    }
                     Action::FlockRemove => {
                         let mut lines = vec![
                             "Everything in it goes: inputs, results, logs, rows. There is no undo."
@@ -227,7 +252,8 @@ impl Behaviour for Flocks {
     }
 
     fn clicked(&mut self, ctx: &mut Ctx<'_>, _x: u16, y: u16) {
-        if let Some(line) = y.checked_sub(BODY_TOP).filter(|line| *line + AROUND < ctx.size.1) {
+        let (told, around) = (around(ctx.data) - AROUND, around(ctx.data));
+        if let Some(line) = y.checked_sub(BODY_TOP + told).filter(|line| *line + around < ctx.size.1) {
             self.go(ctx.data, Move::To(self.window.top + usize::from(line)));
         }
     }
@@ -241,27 +267,40 @@ impl Behaviour for Flocks {
             banner(look, Weight::Error, &text::clean(&problem.text), "r retry", line, buf);
             area = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
         }
+        for failed in model.data.aws.failed.iter().take(TOLD) {
+            let line = Rect { height: 1, ..area };
+            banner(look, Weight::Warning, &text::clean(&failed.line()), "r retry", line, buf);
+            area = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
+        }
         if known.is_loading() {
             let looking = format!("looking for flocks{}", look.glyphs.ellipsis);
             layout::put(buf, area.x + 1, area.y, area.width, &looking, look, Role::Muted);
             return;
         }
         let shown = self.shown(&model.data);
+        let on_aws = !model.data.aws.flocks.is_empty();
+        let narrow = area.width < ROOMY && !self.wide;
         let by = |by: By, descending: bool| (self.by == by).then_some(descending != self.reverse);
         let columns = [
-            Column::new("FLOCK", 12).grow(2).sorted(by(By::Name, false)),
-            Column::new("SUPERVISOR", 10).priority(2),
+            Column::new("FLOCK", 14).grow(3).sorted(by(By::Name, false)),
+            Column::new("STATE", 9).grow(1).priority(2),
+            Column::new("WHERE", 12).grow(1).priority(if on_aws { 4 } else { 8 }),
             Column::new("OPEN", 7).align(Align::Right).sorted(by(By::Open, true)),
-            Column::new("RUNNING", 9).align(Align::Right),
+            Column::new("RUNNING", 7).align(Align::Right),
             Column::new("OK", 9).align(Align::Right),
-            Column::new("FAULTS", 8).align(Align::Right).sorted(by(By::Faults, true)),
-            Column::new("2 MINUTES", 12).priority(3),
-            Column::new("RUNS", 10).grow(3).priority(1),
-            Column::new("AT ONCE", 7).align(Align::Right).priority(4),
-            Column::new("DEAD", 5).align(Align::Right).priority(5),
+            Column::new("FAULTS", 7).align(Align::Right).sorted(by(By::Faults, true)),
+            Column::new("QUEUE", 5).align(Align::Right).priority(if on_aws { 5 } else { 8 }),
+            Column::new("DEAD", 4).align(Align::Right).priority(3),
+            Column::new("2 MINUTES", 12).priority(6),
+            Column::new("RUNS", 18).grow(3).priority(1),
+            Column::new("AT ONCE", 7).align(Align::Right).priority(7),
         ];
         let title = if self.filter.is_empty() {
-            "  flocks on this machine".to_owned()
+            match (model.data.aws.asking, on_aws) {
+                (true, _) => format!("  flocks on this machine; asking AWS{}", look.glyphs.ellipsis),
+                (false, true) => "  flocks on this machine and on AWS".to_owned(),
+                (false, false) => "  flocks on this machine".to_owned(),
+            }
         } else {
             format!("  flocks with {:?} (esc shows all)", self.filter)
         };
@@ -283,15 +322,25 @@ impl Behaviour for Flocks {
         table.render(look, area, buf, |place| {
             shown
                 .get(place)
-                .map(|flock| RowCells::new(cells(flock, model.data.history.get(&flock.name), look)))
+                .map(|flock| RowCells::new(cells(flock, model.data.history.get(&flock.name), narrow, look)))
         });
     }
 }
 
-/// Which way jobs run, what is granted to them, and what they run.
-fn runs(flock: &FlockRow) -> String {
-    let Some(image) = &flock.image else { return format!("process {}", flock.payload) };
-    let mut said = format!("container {}", short(image));
+/// Which way jobs run, what is granted to them, and what they run. In little room a container is told by `in`, and what
+/// runs is not cut for the sake of a word.
+fn runs(flock: &FlockRow, narrow: bool) -> String {
+    let Some(image) = &flock.image else {
+        return if flock.aws.is_some() {
+            "its image".to_owned()
+        } else {
+            format!("{}{}", if narrow { "" } else { "process " }, flock.payload)
+        };
+    };
+    if flock.aws.is_some() {
+        return short(image);
+    }
+    let mut said = format!("{} {}", if narrow { "in" } else { "container" }, short(image));
     for lifted in lifted(&flock.isolation) {
         said.push_str(&format!(", {lifted}"));
     }
@@ -323,10 +372,17 @@ fn lifted(granted: &Isolation) -> Vec<&'static str> {
     .collect()
 }
 
-fn cells<'a>(flock: &'a FlockRow, history: Option<&History>, look: &Look) -> Vec<Cell<'a>> {
-    let (on, role) = if flock.running { (look.glyphs.on, Role::Ok) } else { (look.glyphs.off, Role::Muted) };
+fn cells<'a>(flock: &'a FlockRow, history: Option<&History>, narrow: bool, look: &Look) -> Vec<Cell<'a>> {
+    let (sign, state, role) = state(flock, look);
+    let aws = flock.aws.as_deref();
     let number =
         |count: u64, role: Role| Cell::of(if count == 0 { Role::Muted } else { role }, time::count(count));
+    // Nothing was counted is not the same as none.
+    let unknown = || Cell::of(Role::Muted, look.glyphs.unknown);
+    let counted = aws.is_none_or(|aws| aws.counted);
+    let jobs = |count: u64, role: Role| if counted { number(count, role) } else { unknown() };
+    let measured = aws.is_none_or(|aws| aws.measured);
+    let messages = |count: u64, role: Role| if measured { number(count, role) } else { unknown() };
     let lately: Vec<u32> = history
         .map(History::values)
         .unwrap_or_default()
@@ -335,18 +391,51 @@ fn cells<'a>(flock: &'a FlockRow, history: Option<&History>, look: &Look) -> Vec
         .collect();
     let runs = match &flock.problem {
         Some(problem) => Cell::of(Role::Error, problem.as_str()),
-        None => Cell::of(Role::Muted, runs(flock)),
+        None => Cell::of(Role::Muted, runs(flock, narrow)),
     };
     vec![
-        Cell::of(Role::Accent, flock.name.as_str()),
-        Cell::of(role, format!("{on} {}", if flock.running { "running" } else { "stopped" })),
-        number(open(flock), Role::Text),
-        number(flock.counts[State::Running as usize], Role::Running),
-        number(flock.counts[State::Succeeded as usize], Role::Succeeded),
-        number(faults(flock), Role::Failed),
+        Cell::of(
+            aws.and_then(|aws| aws.colour.as_deref()).map_or(Role::Accent, of_account),
+            flock.name.as_str(),
+        ),
+        Cell::of(role, format!("{sign} {state}")),
+        Cell::of(Role::Muted, aws.map_or("this machine", |aws| &aws.place)),
+        jobs(open(flock), Role::Text),
+        jobs(flock.counts[State::Running as usize], Role::Running),
+        jobs(flock.counts[State::Succeeded as usize], Role::Succeeded),
+        jobs(faults(flock), Role::Failed),
+        messages(flock.waiting, Role::Text),
+        messages(flock.dead, Role::Error),
         Cell::of(Role::Muted, sparkline::sparkline(&lately, SPARK, &look.glyphs)),
         runs,
-        Cell::new(flock.max_jobs.to_string()),
-        number(flock.dead, Role::Error),
+        Cell::new(if aws.is_some() { String::new() } else { flock.max_jobs.to_string() }),
     ]
+}
+
+/// The role that makes an account stand out, by its name in `config.toml`.
+fn of_account(colour: &str) -> Role {
+    Role::ALL.iter().copied().find(|role| role.name() == colour).unwrap_or(Role::Accent)
+}
+
+/// A sign and a word for how a flock is, and their role.
+fn state<'a>(flock: &'a FlockRow, look: &Look) -> (&'static str, Cow<'a, str>, Role) {
+    let Some(aws) = &flock.aws else {
+        return if flock.running {
+            (look.glyphs.on, "running".into(), Role::Ok)
+        } else {
+            (look.glyphs.off, "stopped".into(), Role::Muted)
+        };
+    };
+    let Some(status) = aws.status.as_deref() else {
+        return (look.glyphs.on, "profile".into(), Role::Muted);
+    };
+    let words = status.to_lowercase().replace('_', " ");
+    if status.contains("FAILED") || status.contains("ROLLBACK") {
+        (look.glyphs.warning, words.into(), Role::Error)
+    } else if status.ends_with("_IN_PROGRESS") {
+        (look.glyphs.off, words.into(), Role::Warn)
+    } else {
+        // The stack is there and nothing happens to it: what was done to it last is of no interest here.
+        (look.glyphs.on, "ready".into(), Role::Ok)
+    }
 }

@@ -107,6 +107,7 @@ fn the_jobs_of_a_flock() {
             removed: Vec::new(),
             next: 1,
             caught_up: true,
+            following: crate::app::aws::Following::Direct,
         };
         with_flocks(console).press("<enter>").msg(Msg::Jobs(nothing))
     });

@@ -67,6 +67,7 @@ impl Console {
             removed: Vec::new(),
             next: 1,
             caught_up: true,
+            following: crate::app::aws::Following::Direct,
         };
         self.msg(Msg::Jobs(change))
     }

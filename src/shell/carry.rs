@@ -140,12 +140,12 @@ impl Carrier {
         match command {
             Command::Batch { flock, path, tag } => self.batch(&flock, &path, tag, tell).await,
             Command::Terminate { flock, ids } => {
-                let open = self.flocks.open(&flock).await?;
+                let open = self.flocks.open_to_change(&flock).await?;
                 let done = jobs::terminate(&open.ports(), &ids, &who()).await?;
                 said("asked to stop", &done)
             }
             Command::Retry { flock, ids } => {
-                let open = self.flocks.open(&flock).await?;
+                let open = self.flocks.open_to_change(&flock).await?;
                 let done = jobs::retry(&open.ports(), &ids, &who(), open.keep_days()).await?;
                 open.wake().await?;
                 said("run again", &done)
@@ -209,7 +209,7 @@ impl Carrier {
         tag: Option<String>,
         tell: &Tell<'_>,
     ) -> Result<Done, OperationError> {
-        let open = self.flocks.open(flock).await?;
+        let open = self.flocks.open_to_change(flock).await?;
         tell.say(0, 0, "looking at the folder");
         let request = preflight::Request { path: expanded(path), tag, ..preflight::Request::default() };
         let plan = blocking(move || preflight::examine(&request)).await?;
@@ -278,7 +278,7 @@ impl Carrier {
         merge: bool,
         shown: Option<&SecretsDiff>,
     ) -> Result<Done, OperationError> {
-        let store = self.flocks.open(flock).await?.ports().secrets;
+        let store = self.flocks.open_to_change(flock).await?.ports().secrets;
         let plan = secrets::plan(store.as_ref(), &expanded(path), merge).await?;
         if plan.diff.as_ref().map(seen).as_ref() != shown {
             return Err(OperationError::Refused(format!(
@@ -318,7 +318,7 @@ impl Carrier {
     async fn target(&self, flock: &str, repository: Option<&str>) -> Result<deploy::Target, OperationError> {
         match repository {
             Some(repository) => Ok(deploy::Target::Repository(repository.to_owned())),
-            None => self.flocks.open(flock).await?.target(),
+            None => self.flocks.open_to_change(flock).await?.target(),
         }
     }
 

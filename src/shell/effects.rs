@@ -17,7 +17,7 @@ use crate::app::store::{ViewJob, ViewResult};
 use crate::app::{Command, Model, Msg, Sub};
 use crate::config::Config;
 use crate::feeds::pump::pump;
-use crate::feeds::{blocking, flocks, jobs, logs};
+use crate::feeds::{aws, blocking, flocks, jobs, logs};
 use crate::operations::discovery::Register;
 use crate::operations::flock::Opener;
 
@@ -47,6 +47,7 @@ struct Slot {
 /// Everything that runs beside the loop.
 pub(super) struct Runner {
     flocks: Arc<Opener>,
+    register: Register,
     reader: Arc<Reader>,
     carrier: Arc<Carrier>,
     news: mpsc::Sender<Msg>,
@@ -61,11 +62,13 @@ pub(super) struct Runner {
 impl Runner {
     /// With nothing under way. News go to the loop's channel.
     pub(super) fn new(config: &Config, news: mpsc::Sender<Msg>) -> Self {
-        let flocks = Arc::new(Opener::new(Home::new(&config.dirs.data), Arc::new(Register::new(config))));
+        let register = Register::new(config);
+        let flocks = Arc::new(Opener::new(Home::new(&config.dirs.data), Arc::new(register.clone())));
         Self {
             reader: Arc::new(Reader::new(config, Arc::clone(&flocks))),
             carrier: Arc::new(Carrier::new(config, Arc::clone(&flocks))),
             flocks,
+            register,
             news,
             tasks: JoinSet::new(),
             feeds: HashMap::new(),
@@ -93,8 +96,9 @@ impl Runner {
                 Sub::Jobs { flock } => model.data.jobs.get(flock).map_or(0, |jobs| jobs.cursor),
                 _ => 0,
             };
-            let (flocks, news) = (Arc::clone(&self.flocks), self.news.clone());
-            let task = self.tasks.spawn(feed(sub.clone(), flocks, Cursor(cursor), news));
+            let (flocks, register, news) =
+                (Arc::clone(&self.flocks), self.register.clone(), self.news.clone());
+            let task = self.tasks.spawn(feed(sub.clone(), flocks, register, Cursor(cursor), news));
             self.feeds.insert(sub, task);
         }
     }
@@ -197,12 +201,40 @@ fn failed() -> Msg {
 }
 
 /// One feed, from its beginning. One that cannot begin says so and tries again: a flock may be made meanwhile.
-async fn feed(sub: Sub, opener: Arc<Opener>, cursor: Cursor, news: mpsc::Sender<Msg>) -> End {
+async fn feed(
+    sub: Sub,
+    opener: Arc<Opener>,
+    register: Register,
+    cursor: Cursor,
+    news: mpsc::Sender<Msg>,
+) -> End {
     let began = match &sub {
         Sub::Flocks => {
             pump(sub.clone(), flocks::Flocks::new(opener.home().clone()), news).await;
             return End::Quiet;
         }
+        Sub::AwsFlocks { again } => {
+            if *again > 0 {
+                register.refresh().await;
+            }
+            pump(sub.clone(), aws::Stacks::new(register), news).await;
+            return End::Quiet;
+        }
+        Sub::Depth { flock } => match opener.open(flock).await {
+            Ok(open) => {
+                pump(sub.clone(), aws::Depth::new(flock.clone(), open.ports()), news).await;
+                Ok(())
+            }
+            Err(error) => Err(error),
+        },
+        Sub::Compute { flock, jobs } => match opener.open(flock).await {
+            Ok(open) => {
+                let source = aws::InSight::new(flock.clone(), open.ports(), jobs.clone());
+                pump(sub.clone(), source, news).await;
+                Ok(())
+            }
+            Err(error) => Err(error),
+        },
         Sub::Jobs { flock } => match opener.open(flock).await {
             Ok(open) => {
                 let table = open.ports().table;

@@ -37,7 +37,7 @@ pub(super) fn draw(job: &Job, model: &Model, look: &Look, frame: &mut Frame<'_>,
     let width = usize::from(area.width);
     let (lines, top) = match job.pane.entries(row) {
         None => {
-            let lines = job.pane.lines(row, model.now_ms, width, look);
+            let lines = job.lines(&model.data, row, model.now_ms, width, look);
             let top = job.here().min(last_top(lines.len(), usize::from(body.height)));
             (lines, top)
         }

@@ -14,7 +14,7 @@ use shepard_model::{JobId, JobRow, Transition};
 
 use super::{Behaviour, PromptEvent};
 use crate::app::actions::{Action, Scope};
-use crate::app::effect::{Command, Effect};
+use crate::app::effect::{Command, Effect, Sub};
 use crate::app::model::{Ctx, Data, Model};
 use crate::app::nav::Place;
 use crate::app::overlay::{Ask, Dialog, Prompt, Then};
@@ -45,6 +45,16 @@ impl Job {
         data.row(&self.flock, &self.id)?.value.as_ref()
     }
 
+    /// The lines of a pane that is a text; what Batch says comes after what the row says.
+    fn lines(&self, data: &Data, row: &JobRow, now_ms: i64, width: usize, look: &Look) -> Vec<panes::Line> {
+        let mut lines = self.pane.lines(row, now_ms, width, look);
+        let batch = data.jobs.get(&self.flock).and_then(|jobs| jobs.compute.get(&self.id));
+        if let (Pane::Overview, Some(batch)) = (self.pane, batch) {
+            lines.extend(panes::batch(batch));
+        }
+        lines
+    }
+
     fn here(&self) -> usize {
         self.at[self.pane as usize]
     }
@@ -57,7 +67,7 @@ impl Job {
             Some(entries) => entries.saturating_sub(1),
             None => {
                 let look = Look::default();
-                let lines = self.pane.lines(row, ctx.now_ms, usize::from(ctx.size.0), &look).len();
+                let lines = self.lines(ctx.data, row, ctx.now_ms, usize::from(ctx.size.0), &look).len();
                 draw::last_top(lines, page)
             }
         };
@@ -116,6 +126,13 @@ const UNREAD: &str = "the job has not been read yet";
 impl Behaviour for Job {
     fn scopes(&self) -> &'static [Scope] {
         &[Scope::Job, Scope::Text]
+    }
+
+    fn subscriptions(&self, data: &Data) -> Vec<Sub> {
+        if data.flock_on_aws(&self.flock).is_none() {
+            return Vec::new();
+        }
+        vec![Sub::Compute { flock: self.flock.clone(), jobs: vec![self.id.clone()] }]
     }
 
     fn enter(&mut self, ctx: &mut Ctx<'_>) {

@@ -2,6 +2,7 @@
 
 use shepard_model::{Attempt, JobRow, Note, Stage, State, Value};
 
+use crate::app::aws::ComputeNote;
 use crate::screens::utc;
 use crate::ui::{Look, Role, text, time};
 
@@ -156,6 +157,24 @@ fn wrapped(lines: &mut Vec<Line>, indent: usize, role: Role, said: &str, width: 
             lines.push(vec![(role, format!("{}{}", " ".repeat(indent), part[range].trim_end()))]);
         }
     }
+}
+
+/// What Batch says of the job.
+pub(super) fn batch(note: &ComputeNote) -> Vec<Line> {
+    let mut lines = vec![Line::new()];
+    let mut fact = |head: &str, said: &str, role: Role| {
+        lines.push(vec![(Role::Muted, format!(" {head:<HEAD$}")), (role, text::clean(said).into_owned())]);
+    };
+    fact("Batch", &note.state, Role::Text);
+    if let Some(reason) = &note.reason {
+        fact("", reason, Role::Warn);
+    }
+    fact("attempts", &note.attempts.to_string(), Role::Text);
+    for tried in &note.tries {
+        fact("", tried, Role::Muted);
+    }
+    fact("Batch id", &note.id, Role::Muted);
+    lines
 }
 
 fn overview(row: &JobRow, now_ms: i64, width: usize, look: &Look) -> Vec<Line> {

@@ -10,7 +10,9 @@ use shepard_model::names::input_name;
 
 use super::Jobs;
 use crate::app::actions::Action;
+use crate::app::aws::ComputeNote;
 use crate::app::model::{FlockJobs, Model};
+use crate::app::remote::ProblemKind;
 use crate::app::store::{IdBuf, Row, SortKey};
 use crate::ui::table::{Align, Cell, Column, RowCells, Table};
 use crate::ui::toast::{Weight, banner};
@@ -33,6 +35,8 @@ pub(super) fn draw(jobs: &Jobs, model: &Model, look: &Look, frame: &mut Frame<'_
     let first = Rect { height: 1, ..area };
     let stopped = model.data.flock(&jobs.flock).is_some_and(|flock| !flock.running);
     match &known.problem {
+        // Too fast is no fault: it goes on, and the title says that it is slower.
+        Some(problem) if problem.kind == ProblemKind::Throttled => counts(known, look, first, buf),
         Some(problem) => banner(look, Weight::Error, &text::clean(&problem.text), "r retry", first, buf),
         None if stopped && open(known) > 0 => {
             let line = format!("nobody looks after {}, and {} to run", jobs.flock, waiting(open(known)));
@@ -136,12 +140,13 @@ fn rows(jobs: &Jobs, known: &FlockJobs, model: &Model, look: &Look, area: Rect, 
         title: &title,
         empty: &empty,
         wide: jobs.wide.then_some(jobs.column),
-        stale: known.problem.is_some(),
+        stale: known.problem.as_ref().is_some_and(|problem| problem.kind != ProblemKind::Throttled),
     };
     table.render(look, area, buf, |place| {
         let index = view.index_at(place)?;
         let row = known.store.row(index)?;
-        Some(RowCells::new(cells(&row, model.now_ms, jobs.wide, look)).marked(view.is_marked(index)))
+        let batch = known.compute.get(&row.id()).filter(|_| !row.state().is_terminal());
+        Some(RowCells::new(cells(&row, batch, model.now_ms, jobs.wide, look)).marked(view.is_marked(index)))
     });
 }
 
@@ -160,6 +165,13 @@ fn title<'a>(jobs: &'a Jobs, known: &FlockJobs, look: &Look) -> Cow<'a, str> {
             format!("{title} {} {}+ loaded", look.glyphs.separator, time::count(known.store.len() as u64));
     } else if jobs.view.is_busy() {
         title = format!("{title} {} sorting", look.glyphs.separator);
+    }
+    let mut way = known.following.to_string();
+    if known.problem.as_ref().is_some_and(|problem| problem.kind == ProblemKind::Throttled) {
+        way = if way.is_empty() { "slowed".to_owned() } else { format!("{way}, slowed") };
+    }
+    if !way.is_empty() {
+        title = format!("{title} {} {way}", look.glyphs.separator);
     }
     Cow::Owned(title)
 }
@@ -185,12 +197,26 @@ fn empty(jobs: &Jobs, known: &FlockJobs, look: &Look) -> String {
     }
 }
 
-fn cells<'a>(row: &Row<'a>, now_ms: i64, wide: bool, look: &Look) -> Vec<Cell<'a>> {
+fn cells<'a>(
+    row: &Row<'a>,
+    batch: Option<&'a ComputeNote>,
+    now_ms: i64,
+    wide: bool,
+    look: &Look,
+) -> Vec<Cell<'a>> {
     let state = row.state();
     let clock = |at: i64| Cell::of(Role::Muted, clock(at, now_ms));
     let took = row.took_ms(now_ms).map(time::duration).unwrap_or_default();
     let fault = state.is_fault();
-    let reason = row.reason().unwrap_or_default();
+    // Of an open job Batch knows more: where it waits, and for what.
+    let reason: Cow<'a, str> = match (row.reason(), batch) {
+        (Some(reason), _) => reason.into(),
+        (None, Some(batch)) => match &batch.reason {
+            Some(reason) => format!("Batch: {}, {reason}", batch.state).into(),
+            None => format!("Batch: {}", batch.state).into(),
+        },
+        (None, None) => "".into(),
+    };
     let mut id = IdBuf::default();
     vec![
         Cell::state(look, state.word()),

@@ -14,7 +14,7 @@ use shepard_model::{JobId, State};
 use super::flocks::start_or_stop;
 use super::{Behaviour, News, PromptEvent};
 use crate::app::actions::{Action, Scope};
-use crate::app::effect::{Command, Effect};
+use crate::app::effect::{Command, Effect, Sub};
 use crate::app::filter::LiveFilter;
 use crate::app::model::{Ctx, Data, Model};
 use crate::app::nav::Place;
@@ -26,6 +26,8 @@ use crate::ui::Look;
 const AROUND: u16 = 6;
 /// What `!` filters by.
 const FAULTS: &str = "state:failed,rejected";
+/// Jobs that Batch is asked for at once: as many as it describes in one call.
+const IN_SIGHT: usize = 100;
 /// From how many jobs on a terminate asks for the typed number instead of a yes.
 const MANY: usize = 2;
 
@@ -177,6 +179,18 @@ impl Jobs {
 impl Behaviour for Jobs {
     fn scopes(&self) -> &'static [Scope] {
         &[Scope::Jobs, Scope::Table]
+    }
+
+    fn subscriptions(&self, data: &Data) -> Vec<Sub> {
+        let Some(store) = self.store(data).filter(|_| data.flock_on_aws(&self.flock).is_some()) else {
+            return Vec::new();
+        };
+        let open = self.view.visible(store).filter(|(_, _, row)| !row.state().is_terminal());
+        let mut jobs: Vec<JobId> = open.map(|(_, _, row)| row.id()).take(IN_SIGHT).collect();
+        // In an order of its own, so that sorting alone asks nobody again.
+        jobs.sort();
+        let asked = (!jobs.is_empty()).then(|| Sub::Compute { flock: self.flock.clone(), jobs });
+        asked.into_iter().collect()
     }
 
     fn enter(&mut self, ctx: &mut Ctx<'_>) {
