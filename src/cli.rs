@@ -3,12 +3,14 @@
 //! The parser, `--help`, the completions, the man pages and `docs/cli.md` all come from these types. Nothing here
 //! reads a file or knows how a command is carried out.
 
+mod aws;
 mod deploy;
 mod stack;
 mod template;
 
 use std::path::PathBuf;
 
+pub use aws::{BatchApi, Dlq, QuickDeploy};
 use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use deploy::{Deploy, DeployTo, Releases};
@@ -101,6 +103,17 @@ pub enum Command {
         #[command(subcommand)]
         command: StackCommand,
     },
+    /// Give a flock on AWS a job by its API: variables without an upload
+    #[command(name = "batch-api", alias = "batch_via_api")]
+    BatchApi(BatchApi),
+    /// Uploads that were given up on, and trying them again
+    Dlq {
+        /// What to do with them.
+        #[command(subcommand)]
+        command: Dlq,
+    },
+    /// Put a folder with a run.sh where jobs can name it
+    QuickDeploy(QuickDeploy),
     /// List jobs
     Query(Query),
     /// Print the log of a job

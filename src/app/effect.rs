@@ -244,6 +244,11 @@ pub enum Command {
         /// What the person saw would become of each name; None where nothing could be compared.
         seen: Option<Box<SecretsDiff>>,
     },
+    /// Move its dead letters back into its queue.
+    Redrive {
+        /// Of which flock.
+        flock: String,
+    },
     /// Remove it with everything in it.
     RemoveFlock {
         /// Which.
@@ -278,6 +283,7 @@ impl Command {
             Self::StartFlock { flock } => format!("start {flock}"),
             Self::StopFlock { flock } => format!("stop {flock}"),
             Self::PushSecrets { flock, path, .. } => format!("push the secrets of {path} to {flock}"),
+            Self::Redrive { flock } => format!("move the dead letters of {flock} back"),
             Self::RemoveFlock { flock } => format!("remove {flock}"),
             Self::Stack(command) => command.title(),
         }

@@ -16,6 +16,7 @@ pub mod keymap;
 pub mod model;
 pub mod msg;
 pub mod nav;
+mod news;
 pub mod offered;
 pub mod ops;
 pub mod overlay;

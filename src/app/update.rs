@@ -4,15 +4,14 @@
 //! action; an action goes to the screen, and to the globals here if the screen leaves it. News go to the data and
 //! then to every screen that is kept, so that a table that is not looked at stays in order.
 
-use shepard_model::State;
-
 use super::actions::{Action, Scope};
 use super::bar;
 use super::effect::{Command, Effect, Request};
 use super::key::{Code, Key};
 use super::model::{Ctx, Go, Model};
-use super::msg::{FlockRow, JobsChange, Loaded, Mouse, MouseKind, Msg};
+use super::msg::{FlockRow, Mouse, MouseKind, Msg};
 use super::nav::{Nav, Place};
+use super::news;
 use super::offered;
 use super::overlay::{Answer, Ask, Bar, Dialog, Menu, Overlay, Prompt, Then, edit, paste};
 use crate::screens::{Behaviour as _, News, PromptEvent, Screen};
@@ -53,22 +52,14 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
             model.data.take_aws(flocks);
             tell(model, &News::Flocks)
         }
-        Msg::Depth { flock, waiting, dead } => {
-            if let Some(row) = model.data.aws_row(&flock) {
-                (row.waiting, row.dead) = (waiting, dead);
-                if let Some(aws) = &mut row.aws {
-                    aws.measured = true;
-                }
-            }
-            tell(model, &News::Flocks)
-        }
+        Msg::Depth { flock, waiting, dead } => news::measured(model, &flock, waiting, dead),
         Msg::Compute { flock, jobs } => {
             if let Some(known) = model.data.jobs.get_mut(&flock) {
                 known.compute.extend(jobs);
             }
             Vec::new()
         }
-        Msg::Jobs(change) => jobs_changed(model, &change),
+        Msg::Jobs(change) => news::jobs_changed(model, &change),
         Msg::Log(change) => tell(model, &News::Log(&change)),
         Msg::Stack(news) => tell(model, &News::Stack(&news)),
         Msg::FeedFailed(sub, problem) => {
@@ -92,7 +83,7 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
                 screen.arranged(ctx, &result);
             }
         }),
-        Msg::Loaded(loaded) => loaded_news(model, loaded),
+        Msg::Loaded(loaded) => news::loaded(model, loaded),
         Msg::Progress { op, done, total, note, part, bytes } => {
             let Some(op) = model.ops.running.iter_mut().find(|running| running.id == op) else {
                 return Vec::new();
@@ -462,81 +453,8 @@ fn interrupt(model: &mut Model) -> Vec<Effect> {
     Vec::new()
 }
 
-fn jobs_changed(model: &mut Model, change: &JobsChange) -> Vec<Effect> {
-    if model.nav.place().flock() != Some(change.flock.as_str()) {
-        // The last words of a feed that has been left. A store begun in the middle would miss what came before.
-        return Vec::new();
-    }
-    let jobs = model.data.jobs.entry(change.flock.clone()).or_default();
-    let merged = jobs.store.merge(&change.rows, &change.removed);
-    jobs.cursor = change.next;
-    jobs.caught_up |= change.caught_up;
-    jobs.problem = None;
-    jobs.following = change.following;
-    if jobs.caught_up {
-        let counts = State::ALL.map(|state| jobs.store.count(state));
-        if let Some(row) = model.data.aws_row(&change.flock) {
-            row.counts = counts;
-            if let Some(aws) = &mut row.aws {
-                aws.counted = true;
-            }
-        }
-    }
-    // A row that is being looked at is read anew when its summary moves.
-    let mut effects: Vec<Effect> = change
-        .rows
-        .iter()
-        .filter(|row| model.data.row(&change.flock, &row.id).is_some())
-        .map(|row| Effect::Load(Request::Job { flock: change.flock.clone(), id: row.id.clone() }))
-        .collect();
-    effects.extend(tell(model, &News::Jobs(change, &merged)));
-    effects
-}
-
-fn loaded_news(model: &mut Model, loaded: Loaded) -> Vec<Effect> {
-    let now_ms = model.now_ms;
-    match loaded {
-        Loaded::Job { flock, id, row } => {
-            // Kept only while a screen asks for it.
-            if let Some(known) = model.data.rows.get_mut(&(flock.clone(), id.clone())) {
-                match row {
-                    Ok(Some(row)) => known.take(Ok(*row), now_ms),
-                    Ok(None) => {
-                        known.problem = Some(super::remote::Problem::new(
-                            super::remote::ProblemKind::NotFound,
-                            "there is no such job any more",
-                        ));
-                    }
-                    Err(problem) => known.take(Err(problem), now_ms),
-                }
-            }
-            tell(model, &News::Row(&flock, &id))
-        }
-        Loaded::Journal(rows) => {
-            model.data.journal.take(rows, now_ms);
-            tell(model, &News::Journal)
-        }
-        Loaded::Secrets(answer) => tell(model, &News::Secrets(&answer)),
-        Loaded::Preflight { path, report } => tell(model, &News::Preflight(&path, &report)),
-        Loaded::Paths { text, candidates } => {
-            if let Some(Overlay::Prompt(prompt)) = &mut model.overlay
-                && prompt.input.value() == text
-            {
-                prompt.candidates = candidates;
-                return Vec::new();
-            }
-            tell(model, &News::Paths(&text, &candidates))
-        }
-        Loaded::Outlook { source, facts } => tell(model, &News::Outlook(&source, &facts)),
-        Loaded::Releases { flock, repository, releases } => {
-            tell(model, &News::Releases(&flock, repository.as_deref(), &releases))
-        }
-        Loaded::Stack(answer) => tell(model, &News::StackAnswer(&answer)),
-    }
-}
-
 /// Hands news to every screen that is kept.
-fn tell(model: &mut Model, news: &News<'_>) -> Vec<Effect> {
+pub(super) fn tell(model: &mut Model, news: &News<'_>) -> Vec<Effect> {
     with_screens(model, |screen, ctx, _| screen.told(ctx, news))
 }
 

@@ -104,7 +104,7 @@ pub(super) async fn execute(
         context.out.note(&format!("note: {warning}"));
     }
     let scratch = context.config.dirs.data.join("scratch");
-    let report = batch(&flock.ports, plan, &scratch, &Arc::new(Progress::default())).await;
+    let report = batch(&flock.ports, plan, flock.flock.way(&scratch), &Arc::new(Progress::default())).await;
     let argv = equivalent::batch(flock.name(), &request.path, request.tag.as_deref());
     let targets = match &report {
         Ok(report) => report.jobs.iter().filter_map(|job| Some(job.id.as_ref()?.to_string())).collect(),

@@ -78,7 +78,7 @@ async fn make_flock(context: &Context<'_>, payload: PathBuf) -> Result<()> {
             }
             // The program may be another one since the flock was made.
             let flock = context.open(Some(&FLOCK.to_owned())).await?;
-            flocks::deploy(&flock.ports, &payload, "payload").await
+            flocks::deploy(&flock.ports, &payload, "payload").await.map(drop)
         }
     }
 }

@@ -30,6 +30,8 @@ pub(super) async fn run(context: &Context<'_>, arguments: &cli::Logs) -> Result<
         (None, None) => LogFrom::Start,
     };
     let mut reader = Reader::new(job.id, from);
+    // Each look at a flock on AWS is two calls.
+    let pause_ms = if flock.flock.aws().is_some() { 2_000 } else { 100 };
     for turn in 0_u64.. {
         // Following a job whose supervisor was killed would never end; a session that may only look leaves it be.
         if arguments.follow && !context.config.read_only && turn % 50 == 49 {
@@ -38,7 +40,7 @@ pub(super) async fn run(context: &Context<'_>, arguments: &cli::Logs) -> Result<
         match reader.step(&flock.ports).await? {
             Step::Lines(lines) => print(context, &lines, arguments.timestamps)?,
             Step::Attempt(number) => context.out.note(&format!("-- attempt {number} --")),
-            Step::Idle if arguments.follow => flock.ports.clock.sleep_ms(100).await,
+            Step::Idle if arguments.follow => flock.ports.clock.sleep_ms(pause_ms).await,
             Step::Idle => break,
             Step::Ended(reason) => {
                 if let Some(reason) = reason {

@@ -8,6 +8,7 @@ pub mod output;
 
 mod batch;
 mod bundle;
+mod by_api;
 mod demo;
 mod deploy;
 mod flock;
@@ -125,6 +126,10 @@ fn changes(command: &Command) -> Option<&'static str> {
             cli::StackCommand::Down(down) => (!down.dry_run).then_some("taking a flock down"),
             _ => None,
         },
+        Command::BatchApi(_) => Some("batching"),
+        Command::Dlq { command: cli::Dlq::List { .. } } => None,
+        Command::Dlq { command: cli::Dlq::Redrive { .. } } => Some("moving dead letters"),
+        Command::QuickDeploy(_) => Some("deploying"),
         Command::Terminate(_) => Some("terminating jobs"),
         Command::Retry(_) => Some("running jobs again"),
         Command::Console
@@ -157,6 +162,9 @@ fn dispatch(command: Command, context: &Context<'_>) -> Result<Exit> {
         Command::Deploy(arguments) => block_on(deploy::deploy(context, arguments)),
         Command::Releases { command } => block_on(deploy::releases(context, command)),
         Command::Stack { command } => block_on(stack::run(context, command)),
+        Command::BatchApi(arguments) => block_on(by_api::batch_api(context, arguments)),
+        Command::Dlq { command } => block_on(by_api::dead_letters(context, command)),
+        Command::QuickDeploy(arguments) => block_on(by_api::quick_deploy(context, arguments)),
         Command::Query(arguments) => block_on(jobs::query(context, &arguments)),
         Command::Logs(arguments) => block_on(logs::run(context, &arguments)),
         Command::Retrieve(arguments) => block_on(retrieve::run(context, &arguments)),

@@ -4,6 +4,7 @@
 //! because it is made from the upload itself.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,12 +12,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use futures_util::StreamExt as _;
 use futures_util::stream;
 use serde::Serialize;
-use shepard_cloud::Ports;
+use shepard_cloud::ports::ObjectMeta;
+use shepard_cloud::{CloudError, Ports};
 use shepard_model::{JobId, ObjectRef, names};
+use tokio::sync::mpsc;
 
 use super::error::{OperationError, Result};
-use super::pack::{PackError, pack};
-use super::preflight::{Candidate, Plan};
+use super::pack::{PackError, pack, pack_into};
+use super::preflight::{Candidate, Plan, Source};
 
 /// Jobs packed and uploaded at once. Packing is work for the processor, uploading mostly for the disk or the net.
 const AT_ONCE: usize = 4;
@@ -56,16 +59,31 @@ pub struct Report {
     pub stopped: Option<OperationError>,
 }
 
-/// Packs and uploads every accepted job of a plan. `scratch` is a directory for zips under way; made if need be.
+/// How zips come into the bucket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way<'a> {
+    /// Packed to a file in this directory, which is made if need be, then handed over: the bucket is a folder beside it.
+    ByFile(&'a Path),
+    /// Sent as they are packed; nothing of them lies on this machine.
+    Streamed,
+}
+
+/// Packs and uploads every accepted job of a plan.
 ///
 /// # Errors
 /// The scratch directory cannot be made. Later failures are in the report, beside what was done before them.
-pub async fn batch(ports: &Ports, plan: Plan, scratch: &Path, progress: &Arc<Progress>) -> Result<Report> {
-    let scratch = Scratch::make(scratch)?;
+pub async fn batch(ports: &Ports, plan: Plan, way: Way<'_>, progress: &Arc<Progress>) -> Result<Report> {
+    let scratch = match way {
+        Way::ByFile(scratch) => Some(Scratch::make(scratch)?),
+        Way::Streamed => None,
+    };
     let mut jobs = Vec::with_capacity(plan.jobs.len());
     let mut stopped = None;
     let mut work = stream::iter(plan.jobs.into_iter().enumerate())
-        .map(|(index, job)| one(ports, job, scratch.dir.join(format!("{index}.zip")), progress))
+        .map(|(index, job)| {
+            let zip = scratch.as_ref().map(|scratch| scratch.dir.join(format!("{index}.zip")));
+            one(ports, job, zip, progress)
+        })
         .buffered(AT_ONCE);
     while let Some(result) = work.next().await {
         match result {
@@ -79,7 +97,12 @@ pub async fn batch(ports: &Ports, plan: Plan, scratch: &Path, progress: &Arc<Pro
     Ok(Report { jobs, stopped })
 }
 
-async fn one(ports: &Ports, job: Candidate, zip: PathBuf, progress: &Arc<Progress>) -> Result<Batched> {
+async fn one(
+    ports: &Ports,
+    job: Candidate,
+    zip: Option<PathBuf>,
+    progress: &Arc<Progress>,
+) -> Result<Batched> {
     let mut batched = Batched {
         path: job.path.clone(),
         id: None,
@@ -90,26 +113,114 @@ async fn one(ports: &Ports, job: Candidate, zip: PathBuf, progress: &Arc<Progres
     if batched.refused.is_some() {
         return Ok(batched);
     }
-    let counters = Arc::clone(progress);
-    let batched_name = job.name.clone();
-    let target = zip.clone();
-    let packed = tokio::task::spawn_blocking(move || pack(&job, &target, &counters)).await;
-    let packed = packed.map_err(|_| OperationError::Environment("packing a job ended too early".into()))?;
-    match packed {
-        Ok(from) => {
-            let key = names::upload_key(&batched_name, &random_hex()?);
-            let meta = ports.objects.upload(&from, &ObjectRef::new(&ports.buckets.inputs, &key)).await?;
+    let key = names::upload_key(&job.name, &random_hex()?);
+    let object = ObjectRef::new(&ports.buckets.inputs, &key);
+    let sent = match &zip {
+        Some(zip) => by_file(ports, job, zip, &object, progress).await,
+        None => streamed(ports, job, &object, progress).await,
+    };
+    match sent {
+        Ok(meta) => {
             progress.uploaded_jobs.fetch_add(1, Ordering::Relaxed);
-            progress.uploaded_bytes.fetch_add(meta.size, Ordering::Relaxed);
             batched.id = Some(JobId::of_object(&meta.object));
             batched.input = Some(key);
         }
         Err(PackError::Refused(reason)) => batched.refused = Some(reason),
         Err(PackError::Environment(error)) => return Err(error),
     }
-    // Gone already where the store took the file over; left over, it goes with the scratch directory.
-    let _ = fs::remove_file(&zip);
+    if let Some(zip) = &zip {
+        // Gone already where the store took the file over; left over, it goes with the scratch directory.
+        let _ = fs::remove_file(zip);
+    }
     Ok(batched)
+}
+
+async fn by_file(
+    ports: &Ports,
+    job: Candidate,
+    zip: &Path,
+    to: &ObjectRef,
+    progress: &Arc<Progress>,
+) -> Result<ObjectMeta, PackError> {
+    let (counters, target) = (Arc::clone(progress), zip.to_owned());
+    let packed = tokio::task::spawn_blocking(move || pack(&job, &target, &counters)).await;
+    let from = packed.map_err(|_| ended())??;
+    uploaded(ports, &from, to, progress).await
+}
+
+async fn uploaded(
+    ports: &Ports,
+    from: &Path,
+    to: &ObjectRef,
+    progress: &Progress,
+) -> Result<ObjectMeta, PackError> {
+    let meta = ports.objects.upload(from, to).await.map_err(|error| PackError::Environment(error.into()))?;
+    progress.uploaded_bytes.fetch_add(meta.size, Ordering::Relaxed);
+    Ok(meta)
+}
+
+/// Packs and sends at once. Nothing shows in the bucket before all of it is there.
+async fn streamed(
+    ports: &Ports,
+    job: Candidate,
+    to: &ObjectRef,
+    progress: &Arc<Progress>,
+) -> Result<ObjectMeta, PackError> {
+    if job.source == Source::Zip && job.inputs.is_none() {
+        return uploaded(ports, &job.path, to, progress).await;
+    }
+    let cloud = |error: CloudError| PackError::Environment(error.into());
+    let mut writer = ports.objects.begin(to).await.map_err(cloud)?;
+    // Full, it makes the packing wait until what is there was sent.
+    let (pieces, mut packed) = mpsc::channel(4);
+    let (counters, name) = (Arc::clone(progress), PathBuf::from(to.to_string()));
+    let packing = tokio::task::spawn_blocking(move || pack_into(&job, Pieces(pieces), &name, &counters));
+    let sent = async {
+        while let Some(piece) = packed.recv().await {
+            writer.put(&piece)?;
+            writer.room().await?;
+            progress.uploaded_bytes.fetch_add(piece.len() as u64, Ordering::Relaxed);
+        }
+        Ok::<(), CloudError>(())
+    };
+    let sent = sent.await;
+    // Whoever packs is told that nobody listens any more.
+    drop(packed);
+    let done = packing.await.map_err(|_| PackError::from(ended()));
+    let done = match (sent, done) {
+        (Err(error), _) => Err(cloud(error)),
+        (Ok(()), Ok(done)) => done,
+        (Ok(()), Err(error)) => Err(error),
+    };
+    match done {
+        Ok(()) => writer.complete().await.map_err(cloud),
+        Err(error) => {
+            // The first fault is the one to tell; what stays behind goes by the bucket's own rules.
+            if let Err(error) = writer.abort().await {
+                tracing::warn!(%error, "parts of an upload that was broken off stay in the bucket");
+            }
+            Err(error)
+        }
+    }
+}
+
+/// Hands what is packed to whoever sends it.
+struct Pieces(mpsc::Sender<Vec<u8>>);
+
+impl io::Write for Pieces {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let gone = |_| io::Error::new(io::ErrorKind::BrokenPipe, "nobody takes it any more");
+        self.0.blocking_send(bytes.to_vec()).map_err(gone)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn ended() -> OperationError {
+    OperationError::Environment("packing a job ended too early".into())
 }
 
 /// Random hex digits, as many as a key has.

@@ -53,6 +53,21 @@ pub fn logs(flock: &str, stream: &str) -> Vec<String> {
     line(&["logs", "--flock", flock, job])
 }
 
+/// `shepard batch-api`, without its variables: nobody knows what is in them.
+pub fn batch_api(flock: &str) -> Vec<String> {
+    line(&["batch-api", "--flock", flock, "…"])
+}
+
+/// `shepard dlq redrive`.
+pub fn redrive(flock: &str) -> Vec<String> {
+    line(&["dlq", "redrive", "--yes", "--flock", flock])
+}
+
+/// `shepard quick-deploy`.
+pub fn quick_deploy(flock: &str, folder: &Path, name: &str) -> Vec<String> {
+    line(&["quick-deploy", "--flock", flock, "--name", name, &anywhere(folder)])
+}
+
 /// `shepard local create`.
 pub fn create(request: &Create) -> Vec<String> {
     let mut line = line(&["local", "create", &request.name]);

@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use shepard_cloud::{Kind, Ports};
 use shepard_model::{Account, AwsFlockInfo, ObjectRef};
 use tokio::sync::Mutex;
 
+use super::batch::Way;
 use super::deploy::Target;
 use super::error::{OperationError, Result};
 use super::flocks;
@@ -157,6 +159,14 @@ impl Flock {
         match self {
             Self::Local(flock) => flocks::start(flock.dir()).await,
             Self::Aws(_) => Ok(false),
+        }
+    }
+
+    /// How zips come into its inputs bucket.
+    pub fn way<'a>(&self, scratch: &'a Path) -> Way<'a> {
+        match self {
+            Self::Local(_) => Way::ByFile(scratch),
+            Self::Aws(_) => Way::Streamed,
         }
     }
 

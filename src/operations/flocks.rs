@@ -233,8 +233,11 @@ fn argv(line: &str) -> Result<Vec<String>> {
     }
 }
 
-/// What a quick-deploy folder is called in its bucket.
-fn quick_deploy_name(from: &Path) -> Result<String> {
+/// What a quick-deploy folder is called in its bucket: its own name.
+///
+/// # Errors
+/// It has no `run.sh`, or a name that no folder of a bucket can have.
+pub fn quick_deploy_name(from: &Path) -> Result<String> {
     if !from.join("run.sh").is_file() {
         return Err(OperationError::NotFound(format!(
             "there is no run.sh in {}; a quick-deploy folder needs one",
@@ -243,17 +246,34 @@ fn quick_deploy_name(from: &Path) -> Result<String> {
     }
     let real = from.canonicalize().map_err(OperationError::io("read", from))?;
     let name = real.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    if name.is_empty() || name == "None" || name.chars().any(char::is_control) {
-        return Err(OperationError::Usage(format!("{} has no usable name; rename it", real.display())));
+    usable_name(from, name)
+        .map_err(|_| OperationError::Usage(format!("{} has no usable name; rename it", real.display())))
+}
+
+/// A name for a quick-deploy folder, and whether the folder can be one.
+///
+/// # Errors
+/// It has no `run.sh`, or the name cannot be that of a folder of the bucket.
+pub fn usable_name(from: &Path, name: &str) -> Result<String> {
+    if !from.join("run.sh").is_file() {
+        return Err(OperationError::NotFound(format!(
+            "there is no run.sh in {}; a quick-deploy folder needs one",
+            from.display()
+        )));
+    }
+    // `None` means none in an inputs.txt, and a worker makes one level of folder.
+    if name.is_empty() || name == "None" || name.contains('/') || name.chars().any(char::is_control) {
+        return Err(OperationError::Usage(format!("{name:?} cannot be the name of a quick-deploy folder")));
     }
     Ok(name.to_owned())
 }
 
-/// Copies a folder into the quick-deploy bucket.
+/// Copies a folder into the quick-deploy bucket; gives how many files. `run.sh` comes last, so that a folder that is there
+/// in part is not run.
 ///
 /// # Errors
 /// A file that cannot be read or written.
-pub async fn deploy(ports: &Ports, from: &Path, folder: &str) -> Result<()> {
+pub async fn deploy(ports: &Ports, from: &Path, folder: &str) -> Result<u64> {
     let mut files = Vec::new();
     walk(from, &mut |entry| {
         if !entry.is_dir {
@@ -262,11 +282,13 @@ pub async fn deploy(ports: &Ports, from: &Path, folder: &str) -> Result<()> {
         Ok(())
     })
     .map_err(|problem| OperationError::Usage(format!("{}: {problem}", from.display())))?;
+    files.sort_by_key(|file| file.name == "run.sh");
+    let count = files.len() as u64;
     for file in files {
         let to = ObjectRef::new(&ports.buckets.quick_deploy, format!("{folder}/{}", file.name));
         ports.objects.upload(&file.path, &to).await?;
     }
-    Ok(())
+    Ok(count)
 }
 
 /// Starts the supervisor of a flock unless it runs; true where it was started now.

@@ -14,6 +14,8 @@
 //! | [`batch`] | packing and uploading |
 //! | [`jobs`] | finding, stopping, running again, waiting |
 //! | [`logs`] | reading a job's log on to its end |
+//! | [`by_api`] | jobs without an upload |
+//! | [`dlq`] | uploads that were given up on |
 //! | [`retrieve`] | bringing results here |
 //! | [`deploy`], [`releases`] | what a flock runs, and going back to what it ran |
 //! | [`secrets`] | a folder's files into a flock's secrets, by name |
@@ -24,8 +26,10 @@
 //! | [`error`] | the one error, and its classes |
 
 pub mod batch;
+pub mod by_api;
 pub mod deploy;
 pub mod discovery;
+pub mod dlq;
 pub mod equivalent;
 pub mod error;
 pub mod flock;

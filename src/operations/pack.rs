@@ -28,6 +28,12 @@ pub enum PackError {
     Environment(OperationError),
 }
 
+impl From<OperationError> for PackError {
+    fn from(error: OperationError) -> Self {
+        Self::Environment(error)
+    }
+}
+
 /// Makes the zip of a job at `to`, where nothing must be, and says where it is: a zip that is sent as it is stays
 /// where it was.
 ///
@@ -40,16 +46,40 @@ pub fn pack(job: &Candidate, to: &Path, progress: &Progress) -> Result<PathBuf, 
     let file = fs::File::create_new(to)
         .map_err(|error| PackError::Environment(OperationError::io("create", to)(error)))?;
     let mut zip = ZipWriter::new(io::BufWriter::with_capacity(256 * 1024, file));
-    match (job.source, &job.inputs) {
-        (Source::Zip, Some(text)) => rewrite(&mut zip, job, text, to)?,
-        _ => add_folder(&mut zip, job, to, progress)?,
-    }
+    add(&mut zip, job, to, progress)?;
     let mut out = zip.finish().map_err(|error| broken(to, error.into()))?;
     out.flush().map_err(|error| broken(to, error))?;
     Ok(to.to_owned())
 }
 
-type Zip = ZipWriter<io::BufWriter<fs::File>>;
+/// Writes the zip of a job front to back to anything that takes bytes: sizes follow their entries. `to` is what the bytes
+/// become, for errors.
+///
+/// # Errors
+/// What is wrong with the job, or with what takes the bytes.
+pub fn pack_into(
+    job: &Candidate,
+    out: impl io::Write,
+    to: &Path,
+    progress: &Progress,
+) -> Result<(), PackError> {
+    let mut zip = ZipWriter::new_stream(io::BufWriter::with_capacity(256 * 1024, out));
+    add(&mut zip, job, to, progress)?;
+    let out = zip.finish().map_err(|error| broken(to, error.into()))?;
+    out.into_inner().flush().map_err(|error| broken(to, error))
+}
+
+fn add<W: io::Write + io::Seek>(
+    zip: &mut ZipWriter<W>,
+    job: &Candidate,
+    to: &Path,
+    progress: &Progress,
+) -> Result<(), PackError> {
+    match (job.source, &job.inputs) {
+        (Source::Zip, Some(text)) => rewrite(zip, job, text, to),
+        _ => add_folder(zip, job, to, progress),
+    }
+}
 
 fn broken(to: &Path, error: io::Error) -> PackError {
     PackError::Environment(OperationError::io("write", to)(error))
@@ -62,7 +92,12 @@ fn plain(size: u64, modified: Option<DateTime>) -> SimpleFileOptions {
         .last_modified_time(modified.unwrap_or_default())
 }
 
-fn add_folder(zip: &mut Zip, job: &Candidate, to: &Path, progress: &Progress) -> Result<(), PackError> {
+fn add_folder<W: io::Write + io::Seek>(
+    zip: &mut ZipWriter<W>,
+    job: &Candidate,
+    to: &Path,
+    progress: &Progress,
+) -> Result<(), PackError> {
     if let Some(text) = &job.inputs {
         add_text(zip, text, to)?;
     }
@@ -108,14 +143,19 @@ fn add_folder(zip: &mut Zip, job: &Candidate, to: &Path, progress: &Progress) ->
     }
 }
 
-fn add_text(zip: &mut Zip, text: &str, to: &Path) -> Result<(), PackError> {
+fn add_text<W: io::Write + io::Seek>(zip: &mut ZipWriter<W>, text: &str, to: &Path) -> Result<(), PackError> {
     zip.start_file("inputs.txt", plain(0, None).unix_permissions(0o644))
         .map_err(|error| broken(to, error.into()))?;
     zip.write_all(text.as_bytes()).map_err(|error| broken(to, error))
 }
 
 /// The same zip with another `inputs.txt`; the other entries are copied as they are, compressed.
-fn rewrite(zip: &mut Zip, job: &Candidate, text: &str, to: &Path) -> Result<(), PackError> {
+fn rewrite<W: io::Write + io::Seek>(
+    zip: &mut ZipWriter<W>,
+    job: &Candidate,
+    text: &str,
+    to: &Path,
+) -> Result<(), PackError> {
     let refused = |error: &dyn std::fmt::Display| PackError::Refused(format!("it cannot be read: {error}"));
     let file = fs::File::open(&job.path).map_err(|error| refused(&error))?;
     let mut archive = ZipArchive::new(io::BufReader::new(file)).map_err(|error| refused(&error))?;
@@ -169,6 +209,22 @@ mod tests {
         let zip = to.path().join("job.zip");
         let zip = pack(&plan.jobs[0], &zip, &Progress::default()).expect("packs");
         ZipArchive::new(fs::File::open(zip).expect("open")).expect("zip")
+    }
+
+    #[test]
+    fn what_is_written_front_to_back_is_read_by_the_scheduler_too() {
+        let dir = example();
+        let request = Request { path: dir.path().to_owned(), ..Request::default() };
+        let plan = examine(&request).expect("examined");
+        let to = tempfile::tempdir().expect("temp dir");
+        let path = to.path().join("z.zip");
+        let file = fs::File::create(&path).expect("create");
+        pack_into(&plan.jobs[0], file, &path, &Progress::default()).expect("packs");
+        let inputs = shepard_lambdas::zip::read_inputs_of_file(&path).expect("read");
+        assert!(format!("{inputs:?}").contains("1.0"), "{inputs:?}");
+        let mut archive = ZipArchive::new(fs::File::open(&path).expect("open")).expect("zip");
+        assert_eq!(text(&mut archive, "sub/ä b").len(), 100_000);
+        assert_eq!(archive.len(), 5);
     }
 
     fn text(archive: &mut ZipArchive<fs::File>, name: &str) -> String {

@@ -213,6 +213,19 @@ impl Behaviour for Flocks {
                     Action::FlockDeploy => ctx.go(Place::Deploy { flock: name }),
                     Action::FlockReleases => ctx.go(Place::Releases { flock: name }),
                     Action::FlockStart => start_or_stop(ctx, &name),
+                    Action::FlockRedrive if flock.dead == 0 => {
+                        ctx.say(false, format!("no upload of {name} was given up on"));
+                    }
+                    Action::FlockRedrive => {
+                        let lines = vec![format!("{} messages are tried again.", time::count(flock.dead))];
+                        let then = Then::Run(Command::Redrive { flock: name.clone() });
+                        ctx.ask(Dialog::ask(
+                            format!("Move the dead letters of {name} back?"),
+                            lines,
+                            "Move",
+                            then,
+                        ));
+                    }
                     Action::FlockRemove if flock.aws.is_some() => {
                         ctx.say(true, format!("{name} is on AWS: its stack is torn down, with what it owns"));
                     }

@@ -21,6 +21,8 @@ use crate::app::stack::{StackAnswer, StackNews};
 use crate::app::store::{Merged, ViewResult};
 use crate::ui::Look;
 
+#[cfg(test)]
+mod aws_tests;
 pub mod batch;
 pub mod chrome;
 pub mod deploy;

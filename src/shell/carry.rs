@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use shepard_cloud::aws::Profile;
 use shepard_cloud::local::FlockDir;
-use shepard_cloud::ports::WallClock;
+use shepard_cloud::ports::{Redrive, WallClock};
 use shepard_model::JobId;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -27,7 +27,7 @@ use crate::operations::flock::Opener;
 use crate::operations::journal::{Journal, who};
 use crate::operations::retrieve::{self, Fate};
 use crate::operations::{
-    OperationError, batch, deploy, equivalent, flocks, jobs, logs, preflight, releases, secrets,
+    OperationError, batch, deploy, dlq, equivalent, flocks, jobs, logs, preflight, releases, secrets,
 };
 
 /// How often progress is told.
@@ -195,6 +195,15 @@ impl Carrier {
                 self.push_secrets(&flock, &path, merge, seen.as_deref()).await
             }
             Command::Stack(command) => stacks::carry_out(command, tell).await,
+            Command::Redrive { flock } => {
+                let open = self.flocks.open_to_change(&flock).await?;
+                let mut progress = |now: &Redrive| {
+                    tell.say(now.moved, now.left.map_or(0, |left| now.moved + left), "messages moved");
+                };
+                let moved = dlq::redrive(&open, &mut progress).await?;
+                let messages = if moved == 1 { "message" } else { "messages" };
+                Ok(plain(format!("{moved} {messages} moved back into the queue of {flock}")))
+            }
             Command::RemoveFlock { flock } => {
                 flocks::remove(self.flocks.home(), &self.dir(&flock)?).await?;
                 Ok(plain(format!("removed the flock {flock}")))
@@ -216,8 +225,17 @@ impl Carrier {
         let total = plan.accepted().count() as u64;
         let progress = Arc::new(batch::Progress::default());
         let ports = open.ports();
-        let now = || (progress.uploaded_jobs.load(Relaxed), total, "jobs uploaded");
-        let report = tell.while_running(now, batch::batch(&ports, plan, &self.scratch, &progress)).await?;
+        let bytes = plan.bytes();
+        let now = || {
+            // One job is told by its bytes, many by their number.
+            if total == 1 {
+                (progress.packed_bytes.load(Relaxed).min(bytes), bytes, "bytes packed and sent")
+            } else {
+                (progress.uploaded_jobs.load(Relaxed), total, "jobs uploaded")
+            }
+        };
+        let report =
+            tell.while_running(now, batch::batch(&ports, plan, open.way(&self.scratch), &progress)).await?;
         // After the upload, so that a supervisor about to stop for idleness finds it; and also after half of one.
         open.wake().await?;
         let sent = report.jobs.iter().filter(|job| job.id.is_some()).count();
@@ -376,6 +394,9 @@ impl Carrier {
             Command::Stack(command) => {
                 let line = stacks::equivalent(command);
                 (command.word(), command.stack().flock(), Vec::new(), line)
+            }
+            Command::Redrive { flock } => {
+                ("dlq redrive", flock.clone(), Vec::new(), equivalent::redrive(flock))
             }
             Command::RemoveFlock { flock } => {
                 ("local rm", flock.clone(), Vec::new(), equivalent::local("rm", flock))
