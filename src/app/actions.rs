@@ -185,7 +185,7 @@ actions! {
     FlockReleases = "flock-releases", Flocks, ["v"], "", "What was deployed to it, and going back to it", Look;
     FlockStart = "flock-start", Flocks, ["z"], "start/stop", "Start the flock's supervisor, or stop it", Change;
     FlockDescribe = "flock-describe", Flocks, ["d"], "", "Where the flock keeps its things, and its settings", Look;
-    FlockRedrive = "flock-redrive", Flocks, ["Q"], "", "Move the flock's dead letters back into its queue (asks)", Change;
+    FlockRedrive = "flock-redrive", Flocks, ["Q"], "", "Move its dead letters back into the queue (asks)", Change;
     FlockRemove = "flock-remove", Flocks, ["X"], "", "Remove the flock, or tear its stack down (asks)", Danger;
     FlockStandUp = "stand-up", Flocks, ["A"], "stand up", "Stand up a flock on AWS", Change;
     FlockEvents = "flock-events", Flocks, ["e"], "", "What happens to the flock's stack, as it happens", Look;

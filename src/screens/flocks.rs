@@ -442,13 +442,22 @@ fn state<'a>(flock: &'a FlockRow, look: &Look) -> (&'static str, Cow<'a, str>, R
     let Some(status) = aws.status.as_deref() else {
         return (look.glyphs.on, "profile".into(), Role::Muted);
     };
-    let words = status.to_lowercase().replace('_', " ");
-    if status.contains("FAILED") || status.contains("ROLLBACK") {
-        (look.glyphs.warning, words.into(), Role::Error)
-    } else if status.ends_with("_IN_PROGRESS") {
-        (look.glyphs.off, words.into(), Role::Warn)
-    } else {
-        // The stack is there and nothing happens to it: what was done to it last is of no interest here.
-        (look.glyphs.on, "ready".into(), Role::Ok)
+    // One word each: CloudFormation's own are in the description.
+    match status {
+        "CREATE_COMPLETE" | "UPDATE_COMPLETE" | "UPDATE_ROLLBACK_COMPLETE" | "IMPORT_COMPLETE" => {
+            (look.glyphs.on, "ready".into(), Role::Ok)
+        }
+        status if status.contains("ROLLBACK") && status.contains("_IN_PROGRESS") => {
+            (look.glyphs.warning, "undoing".into(), Role::Error)
+        }
+        status if status.ends_with("FAILED") || status.contains("ROLLBACK") => {
+            (look.glyphs.warning, "failed".into(), Role::Error)
+        }
+        "DELETE_IN_PROGRESS" => (look.glyphs.off, "going".into(), Role::Warn),
+        status if status.starts_with("CREATE") || status.starts_with("REVIEW") => {
+            (look.glyphs.off, "coming".into(), Role::Warn)
+        }
+        status if status.contains("_IN_PROGRESS") => (look.glyphs.off, "changes".into(), Role::Warn),
+        other => (look.glyphs.on, other.to_lowercase().replace('_', " ").into(), Role::Text),
     }
 }

@@ -89,10 +89,16 @@ impl World {
 
     /// Runs a subcommand to its end.
     pub fn run(&self, arguments: &[&str]) -> Output {
+        self.run_with(arguments, &[])
+    }
+
+    /// Runs a subcommand to its end, with more in its environment.
+    pub fn run_with(&self, arguments: &[&str], more: &[(&str, String)]) -> Output {
         Command::new(env!("CARGO_BIN_EXE_shepard"))
             .args(arguments)
             .env_clear()
             .envs(self.environment())
+            .envs(more.iter().map(|(name, value)| (*name, value)))
             .current_dir(self.work())
             .stdin(Stdio::null())
             .output()
