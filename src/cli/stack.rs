@@ -52,7 +52,7 @@ impl Place {
 /// A stack by its name, and where it is.
 #[derive(Debug, Clone, Args)]
 pub struct Named {
-    /// Name or ARN of the stack
+    /// Name or ARN of the stack, or the flock's name with its place: STACK@REGION, STACK@PROFILE/REGION
     #[arg(value_name = "NAME")]
     pub name: String,
     /// Where.

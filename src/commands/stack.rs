@@ -27,7 +27,15 @@ const TOLD: u64 = 10_000;
 /// Largest file of parameters or template that is read.
 const LARGEST: u64 = 1 << 20;
 
-pub(super) async fn run(context: &Context<'_>, command: StackCommand) -> Result<Exit> {
+pub(super) async fn run(context: &Context<'_>, mut command: StackCommand) -> Result<Exit> {
+    match &mut command {
+        StackCommand::Up(up) => settle(&mut up.stack)?,
+        StackCommand::Update(update) => settle(&mut update.stack)?,
+        StackCommand::Events(events) => settle(&mut events.stack)?,
+        StackCommand::Describe(named) | StackCommand::Owned(named) => settle(named)?,
+        StackCommand::Down(down) => settle(&mut down.stack)?,
+        StackCommand::List { .. } => {}
+    }
     match command {
         StackCommand::Up(arguments) => change::up(context, &arguments).await,
         StackCommand::Update(arguments) => change::update(context, &arguments).await,
@@ -37,6 +45,31 @@ pub(super) async fn run(context: &Context<'_>, command: StackCommand) -> Result<
         StackCommand::Down(arguments) => down::down(context, &arguments).await,
         StackCommand::List { place } => show::list(context, &place).await,
     }
+}
+
+/// A name that says where its stack is says it as the flags would.
+fn settle(named: &mut Named) -> Result<()> {
+    let Some((stack, profile, region)) = shepard_model::stack::parts(&named.name) else { return Ok(()) };
+    let place = &named.place;
+    let other = |given: &Option<String>, named: Option<&str>| {
+        given.as_deref().is_some_and(|given| named.is_some_and(|named| given != named))
+    };
+    if other(&place.region, Some(region)) || other(&place.profile, profile) {
+        return Err(OperationError::Usage(format!(
+            "{} is in another place than --profile and --region say; leave them out",
+            named.name
+        )));
+    }
+    let (stack, region) = (stack.to_owned(), region.to_owned());
+    if let Some(profile) = profile {
+        named.place.profile = Some(profile.to_owned());
+    }
+    // `default` is the region that the configuration says.
+    if region != "default" {
+        named.place.region = Some(region);
+    }
+    named.name = stack;
+    Ok(())
 }
 
 /// Makes the connections, and refuses an account that is not the one that was named.
@@ -186,6 +219,22 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_name_may_say_where_its_stack_is() {
+        let named = |name: &str, region: Option<&str>| Named {
+            name: name.into(),
+            place: Place { region: region.map(str::to_owned), ..Place::default() },
+        };
+        let mut one = named("sheep@work/eu-west-1", None);
+        settle(&mut one).unwrap();
+        assert_eq!((one.name.as_str(), one.place.profile.as_deref()), ("sheep", Some("work")));
+        assert_eq!(one.place.region.as_deref(), Some("eu-west-1"));
+        assert!(settle(&mut named("sheep@eu-west-1", Some("eu-west-2"))).is_err());
+        let mut plain = named("sheep", Some("eu-west-2"));
+        settle(&mut plain).unwrap();
+        assert_eq!((plain.name.as_str(), plain.place.region.as_deref()), ("sheep", Some("eu-west-2")));
+    }
 
     #[test]
     fn parameters_are_read_in_every_form_that_tools_write() {

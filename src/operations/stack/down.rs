@@ -355,6 +355,37 @@ async fn failure(site: &Site, ended: &Ended) -> OperationError {
     ))
 }
 
+/// What the removal of the stack left. Its events say so for as long as CloudFormation remembers it; so does its list of
+/// resources, where it still has them.
+async fn left_behind(site: &Site, target: &Target) -> Result<Vec<Resource>> {
+    let mut follower = Follower::new(&target.stack.id, Scope::All);
+    follower.look(site.ports.stacks.as_ref()).await?;
+    let events = follower.history().events();
+    let removal = events
+        .iter()
+        .position(|event| event.physical == target.stack.id && event.status == "DELETE_IN_PROGRESS");
+    let skipped = events.iter().skip(removal.unwrap_or(events.len()));
+    let skipped = skipped.filter(|event| event.status == "DELETE_SKIPPED").map(|event| Resource {
+        logical: event.logical.clone(),
+        physical: event.physical.clone(),
+        kind: event.kind.clone(),
+        status: event.status.clone(),
+        reason: event.reason.clone(),
+        updated_ms: event.at_ms,
+    });
+    let listed = target
+        .resources
+        .iter()
+        .filter(|one| one.status == "DELETE_SKIPPED" || one.status != "DELETE_COMPLETE" && target.keeps(one));
+    let mut left: Vec<Resource> = Vec::new();
+    for one in listed.cloned().chain(skipped).filter(|one| !one.physical.is_empty()) {
+        if !left.iter().any(|known| known.physical == one.physical && known.kind == one.kind) {
+            left.push(one);
+        }
+    }
+    Ok(left)
+}
+
 /// What the stack left, which is removed where that is asked for.
 async fn leftovers(
     site: &Site,
@@ -364,10 +395,7 @@ async fn leftovers(
     watch: Watch<'_>,
 ) -> Result<Vec<Kept>> {
     let mut kept = Vec::new();
-    let left = target.resources.iter().filter(|one| {
-        !one.physical.is_empty()
-            && (one.status == "DELETE_SKIPPED" || one.status != "DELETE_COMPLETE" && target.keeps(one))
-    });
+    let left = left_behind(site, target).await?;
     for one in left {
         let stays = |why| Kept {
             logical: one.logical.clone(),

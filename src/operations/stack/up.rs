@@ -9,7 +9,7 @@ use shepard_cloud::survey::Here;
 use super::artefacts::{self, Place};
 use super::events::{Follower, Scope};
 use super::plan::{Finding, Plan, Wanted, Weight, unknown};
-use super::policies::{Policy, is_stateful, names_in, policies};
+use super::policies::{Policy, is_data, is_stateful, names_in, policies};
 use super::{LOOK_MS, Progress, Site, Watch};
 use crate::operations::error::{OperationError, Result};
 use crate::template::code;
@@ -231,7 +231,9 @@ fn losses(
         } else {
             "what is in it is lost"
         };
-        let weight = if change.replacement == Replacement::Maybe { Weight::Odd } else { Weight::Wrong };
+        // What people keep in it is not put at risk either.
+        let spared = change.replacement == Replacement::Maybe && !is_data(&change.kind);
+        let weight = if spared { Weight::Odd } else { Weight::Wrong };
         let by = if change.causes.is_empty() {
             String::new()
         } else {
@@ -302,7 +304,8 @@ mod tests {
             "thing-1 is replaced by a new, empty one by BucketName (parameter InputsBucket): what is in it is lost"
         );
         assert_eq!(of("AWS::DynamoDB::Table", "Remove", Replacement::No)[0].weight, Weight::Wrong);
-        assert_eq!(of("AWS::DynamoDB::Table", "Modify", Replacement::Maybe)[0].weight, Weight::Odd);
+        assert_eq!(of("AWS::DynamoDB::Table", "Modify", Replacement::Maybe)[0].weight, Weight::Wrong);
+        assert_eq!(of("AWS::SQS::Queue", "Modify", Replacement::Maybe)[0].weight, Weight::Odd);
     }
 
     #[test]
