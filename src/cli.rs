@@ -5,6 +5,8 @@
 
 mod aws;
 mod deploy;
+mod old;
+mod profiles;
 mod stack;
 mod template;
 
@@ -14,6 +16,8 @@ pub use aws::{BatchApi, Dlq, QuickDeploy};
 use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use deploy::{Deploy, DeployTo, Releases};
+pub use old::Old;
+pub use profiles::{ConfigureProfile, Flocks, Profiles};
 use shepard_model::{Isolation, State};
 pub use stack::{
     Down as StackDown, Events as StackEvents, Named, Place, StackCommand, Up as StackUp,
@@ -62,6 +66,9 @@ pub struct Global {
     /// What is written to the log file: error, warn, info, debug, trace, or a filter such as `shepard=debug`
     #[arg(long, global = true, value_name = "LEVEL", env = "SHEPARD_LOG_LEVEL")]
     pub log_level: Option<String>,
+    /// Directory of the old command whose profiles are read beside our own
+    #[arg(long, global = true, value_name = "DIR", env = "SHEPARD_OLD_PROFILES")]
+    pub old_profiles: Option<PathBuf>,
 }
 
 /// How results are printed.
@@ -130,9 +137,6 @@ pub enum Command {
         #[command(subcommand)]
         command: Secrets,
     },
-    /// The original's name for pushing secrets
-    #[command(hide = true)]
-    Secretify(Secretify),
     /// Show what was done from this machine, and by whom
     Journal(Journal),
     /// Show versions, paths, the configuration and the flocks
@@ -150,6 +154,17 @@ pub enum Command {
         #[arg(long, value_name = "DIR")]
         to: Option<PathBuf>,
     },
+    /// Profiles of the old command: what it is told by each of its thirteen names
+    Profiles {
+        /// What to do with them.
+        #[command(subcommand)]
+        command: Profiles,
+    },
+    /// List the flocks of this machine and those on AWS
+    Flocks(Flocks),
+    /// A command line as the old command took it.
+    #[command(skip)]
+    Old(Box<Old>),
     /// The supervisor of a local flock; started on demand
     #[command(hide = true)]
     Supervise {
@@ -301,6 +316,9 @@ pub struct Batch {
     /// Check everything and change nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// Key of the upload, `.zip` added where it is missing [default: made from its name]; of one job alone
+    #[arg(long, value_name = "KEY")]
+    pub key: Option<String>,
     /// Batch nothing at all if anything is wrong with one of the jobs
     #[arg(long)]
     pub strict: bool,
@@ -440,20 +458,6 @@ pub struct RemoveSecrets {
     /// Do not ask
     #[arg(long)]
     pub yes: bool,
-}
-
-/// `shepard secretify`, as the original's command line spelled it
-#[derive(Debug, Args)]
-pub struct Secretify {
-    /// Folder with a file for each secret
-    #[arg(long = "path_to_local_secrets", value_name = "FOLDER")]
-    pub path_to_local_secrets: PathBuf,
-    /// Secret of AWS Secrets Manager, by name or ARN
-    #[arg(long = "secret_store", value_name = "NAME_OR_ARN")]
-    pub secret_store: String,
-    /// Use the credentials that are there; no role is ever assumed here
-    #[arg(long = "dont_assume", value_name = "True", value_parser = ["True"])]
-    pub dont_assume: Option<String>,
 }
 
 /// `shepard journal`

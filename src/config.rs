@@ -166,6 +166,8 @@ pub struct Config {
     pub accounts: Vec<AccountSetting>,
     /// Something on this machine says that AWS is used. Where nothing does, nothing is asked of it.
     pub aws: bool,
+    /// A directory of the old command whose profiles are read beside our own.
+    pub old_profiles: Option<PathBuf>,
     /// Keys of `config.toml` that mean nothing to this version.
     pub unknown: Vec<String>,
 }
@@ -221,6 +223,7 @@ impl Config {
             log_level: global.log_level.clone().or(file.log_level).unwrap_or_else(|| "info".to_owned()),
             accounts: file.accounts,
             aws: false,
+            old_profiles: global.old_profiles.clone(),
             unknown: file.unknown.keys().cloned().collect(),
             dirs,
         })

@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use shepard::cli::Cli;
 use shepard::commands::{self, Exit};
 
@@ -10,7 +9,7 @@ fn main() -> ExitCode {
     if let Some(code) = shepard::local::as_child() {
         return code;
     }
-    match Cli::try_parse() {
+    match Cli::read(std::env::args_os()) {
         Ok(cli) => commands::run(cli),
         Err(error) => {
             // Help and version arrive here as well; the parser knows which stream each belongs to.

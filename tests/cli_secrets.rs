@@ -195,7 +195,7 @@ fn the_originals_command_line_does_what_it_did_with_the_rights_it_had() {
 
     // Its users may not read: nothing is compared, and the push goes through.
     manager.denies_reading();
-    let output = secretify(&[]);
+    let output = secretify(&["--dont_assume", "True"]);
     ok_of(&output);
     assert!(said(&output).contains("cannot be compared") && said(&output).contains("GetSecretValue"));
     // A command of today has to be told so.
@@ -203,11 +203,15 @@ fn the_originals_command_line_does_what_it_did_with_the_rights_it_had() {
     manager.environment(&mut command);
     let output = command.output().unwrap();
     assert_eq!(output.status.code(), Some(4), "{}", said(&output));
-    // A role is never assumed, so nobody is told that one was.
-    assert_eq!(secretify(&["--dont_assume", "False"]).status.code(), Some(2));
+    // Without that a role is assumed, and none is named.
+    for more in [&["--dont_assume", "False"][..], &[]] {
+        let output = secretify(more);
+        assert_eq!(output.status.code(), Some(2));
+        assert!(said(&output).contains("--account_number"), "{}", said(&output));
+    }
     // A secret that is not there.
     manager.holds(None);
-    let output = secretify(&[]);
+    let output = secretify(&["--dont_assume", "True"]);
     assert_eq!(output.status.code(), Some(3), "{}", said(&output));
     assert!(said(&output).contains("the flock's stack makes it"));
 }

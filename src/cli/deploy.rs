@@ -42,6 +42,24 @@ pub struct Deploy {
     pub worker: Option<PathBuf>,
 }
 
+impl Deploy {
+    /// A folder, and nothing else said.
+    pub fn of_folder(path: PathBuf, to: DeployTo, nested: bool) -> Self {
+        Self {
+            path: Some(path),
+            folder: None,
+            to,
+            image: None,
+            nested,
+            platform: None,
+            no_cache: false,
+            network: None,
+            build_args: Vec::new(),
+            worker: None,
+        }
+    }
+}
+
 /// A flock, or the repository of one on AWS.
 #[derive(Debug, Args)]
 pub struct DeployTo {

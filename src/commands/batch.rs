@@ -60,7 +60,10 @@ pub(super) async fn run(context: &Context<'_>, arguments: cli::Batch) -> Result<
         flock.flock.may_change()?;
     }
     let request = Request { path: arguments.path, tag: arguments.tag, default_inputs: None };
-    let plan = preflight(&flock, request.clone()).await?;
+    let mut plan = preflight(&flock, request.clone()).await?;
+    if let Some(key) = &arguments.key {
+        plan.name(key)?;
+    }
     if arguments.dry_run {
         return dry_run(context, &plan);
     }

@@ -41,7 +41,7 @@ impl Context<'_> {
 
     /// What opens flocks by name, here and on AWS.
     pub(super) fn opener(&self) -> Opener {
-        Opener::new(self.home(), Arc::new(Register::new(self.config)))
+        Opener::new(self.home(), Arc::new(Register::with(self.config, self.given.clone())))
     }
 
     /// Opens the flock that was named, or the one of the configuration.

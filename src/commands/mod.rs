@@ -12,6 +12,7 @@ mod by_api;
 mod demo;
 mod deploy;
 mod flock;
+mod flocks;
 mod generated;
 mod hidden;
 mod info;
@@ -19,6 +20,8 @@ mod jobs;
 mod journal;
 mod local;
 mod logs;
+mod old;
+mod profiles;
 mod retrieve;
 mod rows;
 mod secrets;
@@ -36,6 +39,7 @@ use crate::config::{self, Config};
 use crate::operations::{OperationError, Result};
 use crate::shell::{self, ConsoleOptions};
 use output::Output;
+use shepard_model::AwsFlockInfo;
 
 /// What every subcommand is handed.
 struct Context<'a> {
@@ -43,9 +47,16 @@ struct Context<'a> {
     config: &'a Config,
     /// Where to print.
     out: Output,
+    /// A flock that the command line itself describes.
+    given: Option<AwsFlockInfo>,
 }
 
-impl Context<'_> {
+impl<'a> Context<'a> {
+    /// The same, with a flock that the command line describes.
+    fn given(&self, flock: AwsFlockInfo) -> Context<'a> {
+        Context { config: self.config, out: Output::new(self.out.format), given: Some(flock) }
+    }
+
     /// Refuses what changes a flock in a read-only session.
     fn may_change(&self, what: &str) -> Result<()> {
         if self.config.read_only {
@@ -77,7 +88,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Ok(config) => config,
         Err(error) => return output::failed(format, &error),
     };
-    let context = Context { config: &config, out };
+    let context = Context { config: &config, out, given: None };
     // These two have a log of their own.
     match &cli.command {
         Some(Command::Supervise { name }) => {
@@ -115,7 +126,7 @@ fn changes(command: &Command) -> Option<&'static str> {
             (!push.dry_run).then_some("replacing secrets")
         }
         Command::Secrets { command: cli::Secrets::Rm(_) } => Some("removing secrets"),
-        Command::Secretify(_) => Some("replacing secrets"),
+        Command::Old(line) => old::changes(line),
         Command::Deploy(_) => Some("deploying"),
         Command::Releases { command: cli::Releases::List { .. } } => None,
         Command::Releases { command: cli::Releases::Rollback { .. } } => Some("going back to a release"),
@@ -133,6 +144,9 @@ fn changes(command: &Command) -> Option<&'static str> {
         Command::Terminate(_) => Some("terminating jobs"),
         Command::Retry(_) => Some("running jobs again"),
         Command::Console
+        // Profiles are this person's settings, and change no flock.
+        | Command::Profiles { .. }
+        | Command::Flocks(_)
         | Command::Query(_)
         | Command::Logs(_)
         | Command::Retrieve(_)
@@ -175,7 +189,9 @@ fn dispatch(command: Command, context: &Context<'_>) -> Result<Exit> {
             block_on(jobs::change(context, jobs::Verb::Retry, flock.as_ref(), &which, yes))
         }
         Command::Secrets { command } => block_on(secrets::run(context, command)),
-        Command::Secretify(arguments) => block_on(secrets::secretify(context, arguments)),
+        Command::Profiles { command } => profiles::run(context, command),
+        Command::Flocks(arguments) => block_on(flocks::run(context, &arguments)),
+        Command::Old(line) => block_on(old::run(context, &line)),
         Command::Journal(arguments) => journal::run(context, &arguments),
         Command::Info(arguments) => block_on(info::run(context, &arguments)),
         // Carried out before there was a context.

@@ -2,6 +2,7 @@
 //!
 //! Names are shown, values never. Replacing what is there asks for the name of whose secrets they are.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -76,10 +77,16 @@ pub(super) async fn run(context: &Context<'_>, command: cli::Secrets) -> Result<
     }
 }
 
-pub(super) async fn secretify(context: &Context<'_>, arguments: cli::Secretify) -> Result<Exit> {
-    let keeper = cli::Keeper { flock: None, secret: Some(arguments.secret_store) };
-    let folder = arguments.path_to_local_secrets;
-    let store = open(context, &keeper, true).await?;
+/// As the original's `secretify`, of a secret by name or ARN.
+pub(super) async fn secretify(
+    context: &Context<'_>,
+    folder: PathBuf,
+    name: String,
+    profile: &aws::Profile,
+) -> Result<Exit> {
+    let keeper = cli::Keeper { flock: None, secret: Some(name.clone()) };
+    let secrets = Arc::new(aws::secrets_of(name.clone(), profile).await);
+    let store = Store { secrets, name, is_flock: false };
     let push_of = cli::Push { folder, keeper, merge: false, dry_run: false, yes: false };
     push(context, &store, &push_of, Consent::AskedIfPossible).await
 }

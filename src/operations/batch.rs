@@ -113,7 +113,10 @@ async fn one(
     if batched.refused.is_some() {
         return Ok(batched);
     }
-    let key = names::upload_key(&job.name, &random_hex()?);
+    let key = match &job.key {
+        Some(key) => key.clone(),
+        None => names::upload_key(&job.name, &random_hex()?),
+    };
     let object = ObjectRef::new(&ports.buckets.inputs, &key);
     let sent = match &zip {
         Some(zip) => by_file(ports, job, zip, &object, progress).await,

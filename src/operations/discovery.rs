@@ -20,6 +20,7 @@ use tokio::sync::Mutex;
 
 use super::error::{OperationError, Result};
 use super::flock::Known;
+use super::profiles::Store;
 use crate::config::Config;
 use crate::config::accounts::{self, AccountSetting, Standing};
 
@@ -63,6 +64,10 @@ struct Inner {
     settings: Vec<AccountSetting>,
     reach: Box<dyn Reach>,
     clock: Arc<dyn Clock>,
+    /// Profiles of the old command, each of which names a flock.
+    profiles: Store,
+    /// A flock that a command line describes.
+    given: Option<AwsFlockInfo>,
     /// The last answer and when it was whole. Whoever asks while it is being made waits for it.
     found: Mutex<Option<(i64, Vec<Found>)>>,
     /// Connections by account; making one reads files and the machine's TLS roots.
@@ -96,12 +101,23 @@ impl Register {
         let inner = Inner {
             asked,
             settings: config.accounts.clone(),
+            profiles: Store::of(config),
+            given: None,
             reach,
             clock,
             found: Mutex::new(None),
             open: Mutex::new(HashMap::new()),
         };
         Self { inner: Arc::new(inner) }
+    }
+
+    /// The same, with a flock that a command line describes, which is found by its name.
+    pub fn with(config: &Config, given: Option<AwsFlockInfo>) -> Self {
+        let mut register = Self::new(config);
+        if let Some(inner) = Arc::get_mut(&mut register.inner) {
+            inner.given = given;
+        }
+        register
     }
 
     /// Nothing is ever asked: AWS is not used on this machine.
@@ -136,15 +152,18 @@ impl Register {
         *self.inner.found.lock().await = None;
     }
 
-    /// The flock of that name: `STACK@REGION`, `STACK@PROFILE/REGION`, or a stack's name where only one account has it.
-    /// Of a full name only that account is asked, in one call.
+    /// The flock of that name: `STACK@REGION`, `STACK@PROFILE/REGION`, `profile:NAME`, or a stack's name where only one
+    /// account has it. Of a full name only that account is asked, in one call; of a profile's nobody is.
     ///
     /// # Errors
     /// There is none, with the names of those there are; several have the stack's name; the stack is no flock's; an
     /// account cannot be asked.
     pub async fn find(&self, name: &str) -> Result<AwsFlockInfo> {
-        if name.starts_with(OF_PROFILE) {
-            return Err(OperationError::NotFound(format!("there is no {name}")));
+        if let Some(given) = self.inner.given.as_ref().filter(|given| given.name == name) {
+            return Ok(given.clone());
+        }
+        if let Some(profile) = name.strip_prefix(OF_PROFILE) {
+            return Ok(self.inner.profiles.read(profile)?.flock(profile));
         }
         match parts(name) {
             Some((stack, profile, region)) => {
@@ -158,7 +177,10 @@ impl Register {
                     None => Err(self.none(name, std::slice::from_ref(&account)).await),
                 }
             }
-            None => self.by_stack(name).await,
+            None if is_stack_name(name) => self.by_stack(name).await,
+            None => Err(OperationError::Usage(format!(
+                "no flock can be named {name:?}; on AWS a name is STACK@REGION, STACK@PROFILE/REGION or a stack's alone"
+            ))),
         }
     }
 
@@ -310,6 +332,12 @@ impl Known for Register {
 /// A stack as a flock; None where it is none.
 fn flock(account: &Account, stack: &Stack) -> Option<AwsFlockInfo> {
     AwsFlockInfo::of_stack(account, &stack.name, &stack.status, &stack.outputs, &stack.parameters)
+}
+
+/// Whether CloudFormation takes a name for a stack's. Those of this machine may have a `_` besides.
+fn is_stack_name(name: &str) -> bool {
+    let usual = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.chars().all(usual)
 }
 
 fn listed(flocks: &[AwsFlockInfo]) -> String {

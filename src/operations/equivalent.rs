@@ -30,6 +30,11 @@ pub fn batch(flock: &str, path: &Path, tag: Option<&str>) -> Vec<String> {
     line
 }
 
+/// `shepard profiles …`.
+pub fn profiles(words: &[&str]) -> Vec<String> {
+    line(&[&["profiles"], words].concat())
+}
+
 /// `shepard terminate` or `shepard retry`, by job.
 pub fn on_jobs<T: ToString>(verb: &str, flock: &str, ids: &[T]) -> Vec<String> {
     let mut line = line(&[verb, "--yes", "--flock", flock]);

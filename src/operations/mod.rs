@@ -23,6 +23,9 @@
 //! | [`outlook`] | what can be said of a deploy before anything is built |
 //! | [`journal`] | the append-only record of what was done |
 //! | [`equivalent`] | the command line that does the same as a key did |
+//! | [`profiles`] | the old command's profiles |
+//! | [`old`] | what a command line of the old command means |
+//! | [`needs`] | the IAM actions of each command |
 //! | [`error`] | the one error, and its classes |
 
 pub mod batch;
@@ -37,9 +40,12 @@ pub mod flocks;
 pub mod jobs;
 pub mod journal;
 pub mod logs;
+pub mod needs;
+pub mod old;
 pub mod outlook;
 pub mod pack;
 pub mod preflight;
+pub mod profiles;
 pub mod releases;
 pub mod retrieve;
 pub mod secrets;

@@ -53,6 +53,8 @@ pub struct Candidate {
     pub quick_deploy: Option<String>,
     /// The `inputs.txt` to send where it is not the one that is there.
     pub inputs: Option<String>,
+    /// The key to upload it under; None makes one from its name.
+    pub key: Option<String>,
     /// Why it cannot be a job.
     pub refused: Option<String>,
     /// What is odd and no hindrance.
@@ -69,6 +71,25 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Gives its only job a key of the caller's, with `.zip` at its end.
+    ///
+    /// # Errors
+    /// It has several jobs, or the key is empty.
+    pub fn name(&mut self, key: &str) -> Result<()> {
+        match self.jobs.as_mut_slice() {
+            [job] if !key.is_empty() => {
+                let end = if key.ends_with(".zip") { "" } else { ".zip" };
+                job.key = Some(format!("{key}{end}"));
+                Ok(())
+            }
+            [_] => Err(OperationError::Usage("the key of an upload cannot be empty".into())),
+            jobs => Err(OperationError::Usage(format!(
+                "a key is of one job, and there are {}; batch them one by one",
+                jobs.len()
+            ))),
+        }
+    }
+
     /// Jobs that can be batched.
     pub fn accepted(&self) -> impl Iterator<Item = &Candidate> {
         self.jobs.iter().filter(|job| job.refused.is_none())
@@ -153,6 +174,12 @@ pub async fn against_flock(plan: &mut Plan, ports: &Ports, payload: &Payload) ->
             }
             continue;
         };
+        if ports.buckets.quick_deploy.is_empty() {
+            job.warnings.push(format!(
+                "whether {folder}/run.sh is there is not known: no quick-deploy bucket is named"
+            ));
+            continue;
+        }
         let there = match known.get(&folder) {
             Some(there) => *there,
             None => {
@@ -231,6 +258,7 @@ fn blank(path: &Path, source: Source) -> Candidate {
         tag: None,
         quick_deploy: None,
         inputs: None,
+        key: None,
         refused: None,
         warnings: Vec::new(),
     }

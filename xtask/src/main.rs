@@ -68,6 +68,7 @@ fn files() -> Vec<(&'static str, String)> {
     vec![
         ("docs/cli.md", shepard::commands::cli_document()),
         ("docs/exit-codes.md", shepard::commands::exit::document()),
+        ("docs/iam.md", shepard::operations::needs::document()),
         ("docs/keys.md", keys()),
         ("docs/themes.md", themes()),
     ]
