@@ -34,7 +34,7 @@ pub enum Then {
     Run(Command),
     /// Do this, and leave the form that asked: what it was for is under way.
     RunAndLeave(Command),
-    /// Do this, forget the form that asked, and go where it can be watched.
+    /// Do this, and go where it can be watched. The form that asked stays as it is: it may not work.
     RunAndGo(Command, Place),
 }
 

@@ -256,9 +256,7 @@ fn over(model: &mut Model, overlay: Overlay, key: Key) -> Vec<Effect> {
                 Then::RunAndGo(command, place) => {
                     let op = model.ops.begin(command.clone(), model.now_ms);
                     let mut effects = vec![Effect::Run(op, command)];
-                    let here = model.nav.place().clone();
                     effects.extend(go(model, place));
-                    model.nav.forget(&here);
                     effects
                 }
                 Then::RunAndLeave(command) => {

@@ -217,6 +217,10 @@ impl Behaviour for StackDown {
 
     fn enter(&mut self, ctx: &mut Ctx<'_>) {
         self.running = ctx.ops.running.iter().any(|op| self.is_mine(&op.command));
+        if self.done.is_some() {
+            // Who comes back after the end looks at whatever has the name now.
+            *self = Self { again: self.again, ..Self::new(&self.stack) };
+        }
         if !self.running {
             self.again += 1;
         }

@@ -20,6 +20,7 @@ use crate::app::remote::Remote;
 use crate::app::stack::{Happening, ResourceRow, StackId, StackNews, StackSub};
 use crate::app::store::{Move, Window};
 use crate::ui::table::{Align, Cell, Column, RowCells, Table};
+use crate::ui::text_view::{Line, TextView};
 use crate::ui::toast::{Weight, banner};
 use crate::ui::{Look, Role, layout, sparkline, text, time};
 
@@ -39,6 +40,8 @@ pub struct StackEvents {
     /// The resource under the selection, which it follows.
     selected: Option<String>,
     faults: bool,
+    /// Why the last that was done to it from here did not work.
+    failed: Option<String>,
 }
 
 impl StackEvents {
@@ -50,6 +53,7 @@ impl StackEvents {
             window: Window::default(),
             selected: None,
             faults: false,
+            failed: None,
         }
     }
 
@@ -149,6 +153,12 @@ impl Behaviour for StackEvents {
                 self.known.take(Ok((**now).clone()), ctx.now_ms);
                 self.settle(ctx.size.1);
             }
+            News::Progress(Command::Stack(command), _) if *command.stack() == self.stack => {
+                self.failed = None
+            }
+            News::Finished(Command::Stack(command), result) if *command.stack() == self.stack => {
+                self.failed = result.as_ref().err().map(|problem| problem.text.clone());
+            }
             News::Failed(Sub::Stack(StackSub::Events(stack)), problem) if *stack == self.stack => {
                 self.known.problem = Some((*problem).clone());
             }
@@ -208,6 +218,15 @@ impl Behaviour for StackEvents {
                 let reading = format!("reading the events of {}{}", self.stack.stack, look.glyphs.ellipsis);
                 layout::put(buf, area.x + 1, area.y, area.width, &reading, look, Role::Muted);
             }
+            return;
+        }
+        // With a stack there its first cause says more.
+        let nothing = self.known.value.as_ref().is_none_or(|known| known.status.is_empty());
+        if let Some(failed) = self.failed.as_ref().filter(|_| nothing) {
+            let said = format!("error: {}", text::clean(failed));
+            let lines = [Line::of(Role::Error, &said), Line::of(Role::Muted, "The form is as it was.")];
+            let room = Rect { x: area.x + 1, width: area.width.saturating_sub(2), ..area };
+            TextView { wrap: true, ..TextView::default() }.render(look, &lines, room, buf);
             return;
         }
         let mut x = area.x + 1;

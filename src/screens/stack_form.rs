@@ -50,6 +50,8 @@ pub struct StackForm {
     /// Whose parameters are shown, and why others are not.
     shown_of: Option<Asked>,
     problem: Option<String>,
+    /// Why what was sent did not work.
+    failed: Option<String>,
     survey: Remote<Survey>,
     surveyed: Option<Account>,
     checks: Remote<Checks>,
@@ -96,6 +98,7 @@ impl StackForm {
             settings: Settings::new(base),
             shown_of: None,
             problem: None,
+            failed: None,
             survey: Remote::default(),
             surveyed: None,
             checks: Remote::default(),
@@ -194,7 +197,7 @@ impl StackForm {
     }
 
     fn changed(&mut self, ctx: &mut Ctx<'_>) {
-        (self.problem, self.pressed) = (None, false);
+        (self.problem, self.failed, self.pressed) = (None, None, false);
         match self.settings.row() {
             Some(Row::Base(NAME)) if self.existing.is_none() => {
                 let name = self.name();
@@ -358,6 +361,15 @@ impl Behaviour for StackForm {
     fn told(&mut self, ctx: &mut Ctx<'_>, news: &News<'_>) {
         match news {
             News::StackAnswer(answer) => self.answered(ctx, answer),
+            News::Finished(Command::Stack(StackCommand::Up(wish)), result)
+                if self.existing.is_none() && wish.stack == self.stack() =>
+            {
+                match result {
+                    Ok(_) => *self = Self::new(None),
+                    // Nothing that was typed is lost.
+                    Err(problem) => self.failed = Some(problem.text.clone()),
+                }
+            }
             // What was carried out is what the stack has now.
             News::Finished(Command::Stack(StackCommand::Accept { stack, .. }), Ok(_))
                 if self.existing.as_ref() == Some(stack) =>

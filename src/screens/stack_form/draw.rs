@@ -164,6 +164,9 @@ fn said(form: &StackForm, look: &Look) -> Vec<Shown> {
     if form.top == 0 {
         said.extend(of_row(form));
     }
+    if let Some(failed) = &form.failed {
+        said.push(Shown::plain(Role::Error, &format!("error: {failed}")));
+    }
     if let Some(problem) = &form.problem {
         said.push(Shown::plain(Role::Error, &format!("error: {problem}")));
     } else if form.shown_of.is_none() {

@@ -6,7 +6,7 @@ use insta::assert_snapshot;
 use super::check_name;
 use crate::app::effect::{Effect, Request};
 use crate::app::keymap::Keymap;
-use crate::app::msg::{Loaded, Msg};
+use crate::app::msg::{Done, Loaded, Msg};
 use crate::app::nav::Place;
 use crate::app::remote::{Problem, ProblemKind};
 use crate::app::stack::{Asked, StackAnswer, StackCommand, StackRequest};
@@ -94,6 +94,26 @@ fn enter_says_what_is_made_and_goes_to_the_events() {
     assert!(wish.parameters.is_empty(), "all of it follows from the name");
     assert_eq!(*there.model.nav.place(), Place::StackEvents(genome()));
     assert_snapshot!("begun_80", there.frame());
+}
+
+#[test]
+fn one_that_cannot_be_made_says_why_and_nothing_typed_is_lost() {
+    let there = named().press("<enter>").press("y");
+    let op = there.model.ops.running[0].id;
+    let text = "there is no Lambda program at /opt/lambda.zip";
+    let there = there.msg(Msg::Finished { op, result: Err(Problem::new(ProblemKind::NotFound, text)) });
+    assert!(there.body().contains("no Lambda program"), "{}", there.body());
+    let there = there.press("<esc>").press("A");
+    assert!(
+        there.body().contains("genome") && there.body().contains("no Lambda program"),
+        "{}",
+        there.body()
+    );
+    let there = answered(there, &good(), &[]).press("<enter>").press("y");
+    let op = there.model.ops.running[0].id;
+    let done = Done { text: "genome is up".to_owned(), failed: Vec::new(), path: None };
+    let there = there.msg(Msg::Finished { op, result: Ok(done) }).press("<esc>").press("A");
+    assert!(!there.body().contains("genome"), "the next one begins empty: {}", there.body());
 }
 
 #[test]
