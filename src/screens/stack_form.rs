@@ -374,7 +374,7 @@ impl Behaviour for StackForm {
             News::Finished(Command::Stack(StackCommand::Accept { stack, .. }), Ok(_))
                 if self.existing.as_ref() == Some(stack) =>
             {
-                *self = Self::new(Some(stack));
+                self.read(ctx);
             }
             _ => {}
         }

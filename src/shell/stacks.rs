@@ -127,10 +127,16 @@ fn groups(template: &Template, has: Option<&BTreeMap<String, String>>) -> Vec<Gr
 async fn survey(account: &Account) -> Result<Survey> {
     let site = Site::connect(account).await;
     let here = site.ports.survey.here().await?;
-    let (pairs, networks, stacks) =
-        tokio::join!(site.ports.survey.key_pairs(), site.ports.survey.networks(), describe::list(&site));
+    let profile = shepard_cloud::aws::Profile::of(account);
+    let (pairs, networks, stacks, who) = tokio::join!(
+        site.ports.survey.key_pairs(),
+        site.ports.survey.networks(),
+        describe::list(&site),
+        shepard_cloud::aws::identity::identity(&profile),
+    );
     let mut found = Survey {
-        who: here.account.clone(),
+        // The number alone says enough where nobody says more.
+        who: who.map_or_else(|_| here.account.clone(), |who| format!("{}, as {}", who.account, who.name())),
         number: Some(here.account),
         region: Some(here.region),
         ..Survey::default()
