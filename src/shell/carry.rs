@@ -20,9 +20,11 @@ use crate::app::deploy::{Source, Wish};
 use crate::app::effect::OpId;
 use crate::app::msg::{Done, SecretsDiff};
 use crate::app::remote::Problem;
+use crate::app::stack::StackCommand;
 use crate::app::{Command, Msg};
 use crate::config::Config;
 use crate::feeds::blocking;
+use crate::operations::discovery::Register;
 use crate::operations::flock::Opener;
 use crate::operations::journal::{Journal, who};
 use crate::operations::retrieve::{self, Fate};
@@ -36,6 +38,7 @@ const EVERY: Duration = Duration::from_millis(200);
 /// Does what a person asked for.
 pub(super) struct Carrier {
     flocks: Arc<Opener>,
+    register: Register,
     journal: Journal,
     scratch: PathBuf,
     deploying: PathBuf,
@@ -97,9 +100,10 @@ impl Tell<'_> {
 }
 
 impl Carrier {
-    pub(super) fn new(config: &Config, flocks: Arc<Opener>) -> Self {
+    pub(super) fn new(config: &Config, flocks: Arc<Opener>, register: Register) -> Self {
         Self {
             flocks,
+            register,
             journal: Journal::at(config.dirs.journal()),
             scratch: config.dirs.state.join("packing"),
             deploying: config.dirs.data.join("scratch"),
@@ -194,7 +198,7 @@ impl Carrier {
             Command::PushSecrets { flock, path, merge, seen } => {
                 self.push_secrets(&flock, &path, merge, seen.as_deref()).await
             }
-            Command::Stack(command) => stacks::carry_out(command, tell).await,
+            Command::Stack(command) => self.stack(command, tell).await,
             Command::Redrive { flock } => {
                 let open = self.flocks.open_to_change(&flock).await?;
                 let mut progress = |now: &Redrive| {
@@ -209,6 +213,18 @@ impl Carrier {
                 Ok(plain(format!("removed the flock {flock}")))
             }
         }
+    }
+
+    async fn stack(&self, command: StackCommand, tell: &Tell<'_>) -> Result<Done, OperationError> {
+        let stack = command.stack();
+        if self.register.standing(&stack.account).read_only {
+            let why = format!("{} is read-only: config.toml says so of its account", stack.flock());
+            return Err(OperationError::Refused(why));
+        }
+        let done = stacks::carry_out(command, tell).await;
+        // There is another stack now, or one less, whether or not it went well.
+        self.register.refresh().await;
+        done
     }
 
     async fn batch(

@@ -66,7 +66,7 @@ impl Runner {
         let flocks = Arc::new(Opener::new(Home::new(&config.dirs.data), Arc::new(register.clone())));
         Self {
             reader: Arc::new(Reader::new(config, Arc::clone(&flocks))),
-            carrier: Arc::new(Carrier::new(config, Arc::clone(&flocks))),
+            carrier: Arc::new(Carrier::new(config, Arc::clone(&flocks), register.clone())),
             flocks,
             register,
             news,
