@@ -73,6 +73,11 @@ pub trait Objects: Send + Sync {
     async fn get(&self, object: &ObjectRef, range: Range) -> Result<Part>;
     /// Copies an object to a file that must not exist, in constant memory; gives its size.
     async fn download(&self, object: &ObjectRef, to: &Path) -> Result<u64>;
+    /// The same, and what a call that was interrupted has got is not lost: it stays beside `to`, under a name of its own
+    /// that begins with a dot and ends with `.part`, and the next call for the same object and file goes on there.
+    async fn resume(&self, object: &ObjectRef, to: &Path) -> Result<u64> {
+        self.download(object, to).await
+    }
     /// Copies a file to an object in constant memory. The key shows only when the object is whole.
     async fn upload(&self, from: &Path, to: &ObjectRef) -> Result<ObjectMeta>;
     /// Begins an object whose bytes are yet to come. Nothing of it shows before [`Writer::complete`].

@@ -7,7 +7,7 @@
 //! | `session`, [`set_role`] | sessions that are kept in files: the AWS CLI's, and that of `set-role` |
 //! | [`renew`] | what a renewal of a session takes, and doing it |
 //! | [`identity`] | who one is |
-//! | [`objects`], `upload`, `writer` | S3; a file as an object; an object piece by piece |
+//! | [`objects`], `upload`, `download`, `writer` | S3; a file as an object and back; an object piece by piece |
 //! | [`queue`] | SQS |
 //! | [`table`], `item`, `value` | DynamoDB; a row and its variables as an item |
 //! | `follow`, `feed`, `streams` | what changed in the table: read whole, remembered, its stream |
@@ -32,6 +32,7 @@ pub mod compute;
 mod connect;
 #[cfg(feature = "account")]
 mod credentials;
+mod download;
 mod error;
 mod feed;
 mod follow;

@@ -18,19 +18,13 @@ use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::byte_stream::error::Error as ByteError;
 use shepard_model::ObjectRef;
 use shepard_model::names::key_problem;
-use tokio::fs::{File, OpenOptions};
-use tokio::io::AsyncWriteExt as _;
 
 use super::error::{code, failed, status};
 use super::writer::S3Writer;
-use super::{mark, upload};
+use super::{download, mark, upload};
 use crate::error::{CloudError, Kind, Result};
 use crate::ports::{Clock, ObjectMeta, Objects, Page, Part, Range, Writer};
 
-/// Bytes asked for in one request of a download. One that breaks off costs no more than this again.
-const PIECE: u64 = 32 << 20;
-/// How often a piece is asked for before the download fails.
-const PIECE_TRIES: u32 = 4;
 /// How often a conditional write is tried while S3 says that another is under way, and the wait between two tries.
 const PUT_TRIES: u32 = 5;
 const PUT_WAIT_MS: u64 = 100;
@@ -49,7 +43,7 @@ impl S3Objects {
         Self { client, clock }
     }
 
-    async fn head_of(&self, object: &ObjectRef) -> Result<HeadObjectOutput> {
+    pub(super) async fn head_of(&self, object: &ObjectRef) -> Result<HeadObjectOutput> {
         readable("look at", object)?;
         let request = self.client.head_object().bucket(&object.bucket).key(&object.key);
         let error = match request.set_version_id(object.version.clone()).send().await {
@@ -72,43 +66,6 @@ impl S3Objects {
     ) -> std::result::Result<GetObjectOutput, SdkError<GetObjectError, HttpResponse>> {
         let request = self.client.get_object().bucket(&object.bucket).key(&object.key);
         request.set_version_id(object.version.clone()).set_range(range).send().await
-    }
-
-    /// Fills a file with an object of a known size, piece by piece.
-    async fn fill(&self, object: &ObjectRef, etag: Option<&str>, size: u64, file: &mut File) -> Result<()> {
-        let local = |error| CloudError::io("download", object.to_string(), error);
-        let (mut written, mut tries) = (0, 0);
-        while written < size {
-            let end = (written + PIECE).min(size);
-            let request = self.client.get_object().bucket(&object.bucket).key(&object.key);
-            // The same object in every piece, also where the bucket keeps no versions.
-            let request =
-                request.set_version_id(object.version.clone()).set_if_match(etag.map(str::to_owned));
-            let answer = request.range(format!("bytes={written}-{}", end - 1)).send().await;
-            let answer = answer.map_err(|error| read_failed("download", object, &error))?;
-            if answer.content_range().and_then(first).unwrap_or(0) != written {
-                let failed = CloudError::new("download", object.to_string(), Kind::Invalid);
-                return Err(failed.because("the store does not send what it is asked for"));
-            }
-            let mut body = answer.body;
-            let fault = loop {
-                match body.try_next().await {
-                    Ok(Some(bytes)) => {
-                        file.write_all(&bytes).await.map_err(local)?;
-                        written += bytes.len() as u64;
-                    }
-                    Ok(None) => break None,
-                    Err(error) => break Some(error),
-                }
-            };
-            tries = if written >= end { 0 } else { tries + 1 };
-            if tries == PIECE_TRIES {
-                let failed = CloudError::new("download", object.to_string(), Kind::Offline);
-                let early = || "the answer ends too early".into();
-                return Err(failed.because(fault.map_or_else(early, |error| error.to_string())));
-            }
-        }
-        file.flush().await.map_err(local)
     }
 
     /// Whether the object that is there is the one that this writer wrote.
@@ -173,15 +130,11 @@ impl Objects for S3Objects {
     }
 
     async fn download(&self, object: &ObjectRef, to: &Path) -> Result<u64> {
-        let local = |error| CloudError::io("download to", to.display().to_string(), error);
-        let head = self.head_of(object).await?;
-        let size = size(head.content_length());
-        let mut file = OpenOptions::new().write(true).create_new(true).open(to).await.map_err(local)?;
-        let pinned = ObjectRef { version: version(object, head.version_id()), ..object.clone() };
-        let unfinished = upload::Remove::new(to);
-        self.fill(&pinned, head.e_tag(), size, &mut file).await?;
-        unfinished.keep();
-        Ok(size)
+        download::download(self, object, to).await
+    }
+
+    async fn resume(&self, object: &ObjectRef, to: &Path) -> Result<u64> {
+        download::resume(self, object, to).await
     }
 
     async fn upload(&self, from: &Path, to: &ObjectRef) -> Result<ObjectMeta> {
@@ -276,7 +229,7 @@ fn writable(operation: &'static str, object: &ObjectRef) -> Result<()> {
 
 /// The error of a read. A version that is not there has three answers: by its id, by an id that is none, and by that
 /// of a delete marker.
-fn read_failed(
+pub(super) fn read_failed(
     operation: &'static str,
     object: &ObjectRef,
     error: &SdkError<GetObjectError, HttpResponse>,
@@ -303,11 +256,11 @@ fn meta(object: &ObjectRef, head: &HeadObjectOutput) -> ObjectMeta {
 }
 
 /// The version of what was seen; None in a bucket that keeps none.
-fn version(asked: &ObjectRef, seen: Option<&str>) -> Option<String> {
+pub(super) fn version(asked: &ObjectRef, seen: Option<&str>) -> Option<String> {
     seen.map(str::to_owned).or_else(|| asked.version.clone())
 }
 
-fn size(length: Option<i64>) -> u64 {
+pub(super) fn size(length: Option<i64>) -> u64 {
     length.and_then(|length| u64::try_from(length).ok()).unwrap_or(0)
 }
 
@@ -340,7 +293,7 @@ fn total(range: Option<&str>) -> Option<u64> {
 }
 
 /// The first offset in `bytes 3-6/10`.
-fn first(range: &str) -> Option<u64> {
+pub(super) fn first(range: &str) -> Option<u64> {
     range.trim_start_matches("bytes").trim().split('-').next()?.parse().ok()
 }
 

@@ -288,7 +288,15 @@ impl Compute for LocalCompute {
         if let Listed::Children(_) = which {
             return Ok(Page { items: Vec::new(), next: None });
         }
-        let (state, after) = (code(state), from.map_or(0, number));
+        let after = match from.map(str::parse) {
+            None => 0,
+            Some(Ok(after)) => after,
+            Some(Err(_)) => {
+                let said = "this is not where a page of jobs begins";
+                return Err(CloudError::new("list the jobs", "", Kind::Invalid).because(said));
+            }
+        };
+        let (state, after): (i64, i64) = (code(state), after);
         self.database
             .read("list the jobs of", move |c| {
                 let items = c

@@ -8,13 +8,18 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+#[cfg(feature = "account")]
+use std::sync::Arc;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde::Deserialize;
 use shepard_cloud::aws::{self, AwsSettings, Jobs, Profile};
-use shepard_cloud::ports::{Buckets, LogFrom, LogLine, LogPage, LogSource};
+use shepard_cloud::ports::Buckets;
+#[cfg(feature = "account")]
+use shepard_cloud::ports::{LogFrom, LogLine, LogPage, LogSource};
+#[cfg(feature = "account")]
 use shepard_cloud::{Logs, Result};
 
 use crate::Subject;
@@ -155,12 +160,14 @@ impl Emulator {
     }
 
     /// The same, with a table that has a stream.
+    #[cfg(feature = "account")]
     pub(crate) async fn fresh_streamed(&self) -> Subject {
         let made = self.make("-streamed");
         self.subject(&made, Some(made.queue_url.clone())).await
     }
 
     /// The same, with logs that the cases can write as a log driver does.
+    #[cfg(feature = "account")]
     pub(crate) async fn fresh_logs(&'static self) -> Subject {
         let made = self.make("");
         let mut subject = self.subject(&made, None).await;
@@ -209,12 +216,14 @@ impl Emulator {
 }
 
 /// Logs that are written by a worker's container and its log driver, and read by the port.
+#[cfg(feature = "account")]
 struct Driven {
     emulator: &'static Emulator,
     group: String,
     inner: Arc<dyn Logs>,
 }
 
+#[cfg(feature = "account")]
 #[async_trait::async_trait]
 impl Logs for Driven {
     async fn append(&self, stream: &str, lines: &[LogLine]) -> Result<()> {

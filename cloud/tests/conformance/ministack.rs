@@ -54,6 +54,7 @@ mod by_arn {
 }
 
 /// A table with a stream.
+#[cfg(feature = "account")]
 mod streamed {
     async fn fresh() -> crate::Subject {
         super::EMULATOR.fresh_streamed().await
@@ -65,6 +66,7 @@ mod streamed {
 }
 
 /// Logs, written as a log driver does.
+#[cfg(feature = "account")]
 mod driven {
     async fn fresh() -> crate::Subject {
         super::EMULATOR.fresh_logs().await

@@ -43,6 +43,7 @@ crate::at_once! {
 }
 
 /// A table with a stream.
+#[cfg(feature = "account")]
 mod streamed {
     async fn fresh() -> crate::Subject {
         super::EMULATOR.fresh_streamed().await
@@ -54,6 +55,7 @@ mod streamed {
 }
 
 /// Logs, written as a log driver does.
+#[cfg(feature = "account")]
 mod driven {
     async fn fresh() -> crate::Subject {
         super::EMULATOR.fresh_logs().await

@@ -4,7 +4,7 @@
 //! services. What has to be known for each is the kind, what a person reads, and how often it was asked.
 
 #![allow(missing_docs, clippy::expect_used, clippy::panic, clippy::unwrap_used)]
-#![cfg(all(feature = "aws", feature = "local"))]
+#![cfg(all(feature = "account", feature = "local"))]
 
 use std::net::SocketAddr;
 
@@ -17,6 +17,8 @@ use answers::answers;
 use server::{Reply, Request, Server, reply};
 
 mod answers;
+mod console;
+mod follow;
 mod server;
 #[cfg(feature = "account")]
 mod stacks;
@@ -27,8 +29,8 @@ const CANARY: &str = "canary-3f1c9a57";
 
 /// A flock whose services are all at one address, with a profile's own lines for the credentials.
 async fn flock(address: SocketAddr, credentials: &str) -> Ports {
-    let temp = tempfile::tempdir().expect("temp");
-    let file = temp.path().join("config");
+    // Read again with every look for credentials, so it has to stay.
+    let file = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("config-{}", mark(address)));
     let profile =
         format!("[profile p]\nregion = eu-west-1\nendpoint_url = http://{address}\n{credentials}\n");
     std::fs::write(&file, profile).expect("a profile");
@@ -49,6 +51,13 @@ async fn flock(address: SocketAddr, credentials: &str) -> Ports {
         profile: Profile { name: Some("p".into()), file: Some(file), ..Profile::default() },
     };
     aws::connect(settings).await.ports()
+}
+
+/// A number that no other flock of these tests has.
+fn mark(address: SocketAddr) -> String {
+    static FLOCKS: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
+    let number = FLOCKS.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    format!("{}-{}-{number}", std::process::id(), address.port())
 }
 
 const KEYS: &str = "aws_access_key_id = AKIAEXAMPLE\naws_secret_access_key = not-a-secret";
