@@ -73,6 +73,7 @@ impl<'a> Context<'a> {
 pub fn run(cli: Cli) -> ExitCode {
     let format = cli.global.output;
     let out = Output::new(format);
+    shepard_cloud::pace::limit();
     // Some commands need nothing of this machine's, not even a home directory.
     let needless = match &cli.command {
         Some(Command::Completions { shell }) => Some(generated::completions(&out, *shell)),

@@ -23,6 +23,9 @@ const PIECE: u64 = 8 << 20;
 const AT_ONCE: usize = 4;
 /// How often a piece is asked for before the download fails.
 const TRIES: u32 = 4;
+/// How often an unfinished file is found held by somebody else before that is believed, and the wait between two looks.
+const LOCK_TRIES: u32 = 20;
+const LOCK_WAIT_MS: u64 = 100;
 
 /// An object as it was when the download began.
 struct Pinned {
@@ -69,12 +72,7 @@ pub(super) async fn resume(objects: &S3Objects, object: &ObjectRef, to: &Path) -
         return download(objects, object, to).await;
     };
     let mut file = OpenOptions::new().append(true).create(true).open(&part).await.map_err(local)?;
-    // Two at once would write one after another into the same file.
-    let file_std = file.try_clone().await.map_err(local)?.into_std().await;
-    if let Err(error) = file_std.try_lock() {
-        let busy = CloudError::new("download to", to.display().to_string(), Kind::Conflict);
-        return Err(busy.because(format!("somebody else is at it: {error}")));
-    }
+    lock(objects, &file, to).await?;
     let there = file.metadata().await.map_err(local)?.len();
     // Whole pieces count: what was being written when a machine stopped may be less than it says.
     let from = if there > pinned.size { 0 } else { there / PIECE * PIECE };
@@ -85,6 +83,20 @@ pub(super) async fn resume(objects: &S3Objects, object: &ObjectRef, to: &Path) -
     tokio::fs::hard_link(&part, to).await.map_err(local)?;
     tokio::fs::remove_file(&part).await.map_err(local)?;
     Ok(pinned.size)
+}
+
+/// Two at once would write one after another into the same file. A call that was dropped lets go of it in a moment.
+async fn lock(objects: &S3Objects, file: &File, to: &Path) -> Result<()> {
+    let local = |error| CloudError::io("download to", to.display().to_string(), error);
+    let same = file.try_clone().await.map_err(local)?.into_std().await;
+    for _ in 0..LOCK_TRIES {
+        if same.try_lock().is_ok() {
+            return Ok(());
+        }
+        objects.clock.sleep_ms(LOCK_WAIT_MS).await;
+    }
+    let busy = CloudError::new("download to", to.display().to_string(), Kind::Conflict);
+    Err(busy.because("somebody else is at it"))
 }
 
 /// Writes the rest of an object to the end of a file that holds what is before it.

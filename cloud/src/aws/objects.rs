@@ -35,7 +35,7 @@ pub(super) const WRITER: &str = "shepard-writer";
 #[derive(Clone)]
 pub struct S3Objects {
     pub(super) client: Client,
-    clock: Arc<dyn Clock>,
+    pub(super) clock: Arc<dyn Clock>,
 }
 
 impl S3Objects {

@@ -3,14 +3,14 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json as value};
-use shepard_cloud::aws::{self, Profile};
+use shepard_cloud::aws;
 use shepard_cloud::invoke::{Invoke as _, InvokeError};
 use shepard_cloud::ports::{ComputeState, Listed, LogFrom, LogSource, Redrive};
 use shepard_cloud::{Kind, Ports};
 use shepard_model::ObjectRef;
 
 use crate::server::{Reply, Request, Server, reply};
-use crate::{KEYS, flock, json, rest};
+use crate::{KEYS, flock, json, profile, rest};
 
 fn body(request: &Request) -> Value {
     serde_json::from_str(&request.body).unwrap_or_default()
@@ -86,15 +86,12 @@ async fn what_a_log_cannot_be_read_for_has_its_kind() {
 
 #[tokio::test]
 async fn a_function_is_called_once_and_its_failure_is_none_of_the_calls() {
-    let dir = tempfile::tempdir().expect("temp");
     let call = async |answer: Reply| {
         let server = Server::start(move |_, _| answer.clone());
-        let file = dir.path().join("config");
-        let endpoint = format!("endpoint_url = http://{}", server.address);
-        std::fs::write(&file, format!("[profile p]\nregion = eu-west-1\n{endpoint}\n{KEYS}\n"))
-            .expect("a profile");
-        let profile = Profile { name: Some("p".into()), file: Some(file), ..Profile::default() };
-        let said = aws::function("endpoint".into(), &profile).await.invoke(r#"{"TAG":"x"}"#).await;
+        let said = aws::function("endpoint".into(), &profile(server.address, KEYS))
+            .await
+            .invoke(r#"{"TAG":"x"}"#)
+            .await;
         assert_eq!(server.requests().len(), 1, "never twice by itself");
         let sent = server.requests().remove(0);
         assert_eq!(sent.header("x-amz-log-type").as_deref(), Some("Tail"));

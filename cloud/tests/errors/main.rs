@@ -29,11 +29,6 @@ const CANARY: &str = "canary-3f1c9a57";
 
 /// A flock whose services are all at one address, with a profile's own lines for the credentials.
 async fn flock(address: SocketAddr, credentials: &str) -> Ports {
-    // Read again with every look for credentials, so it has to stay.
-    let file = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("config-{}", mark(address)));
-    let profile =
-        format!("[profile p]\nregion = eu-west-1\nendpoint_url = http://{address}\n{credentials}\n");
-    std::fs::write(&file, profile).expect("a profile");
     let bucket = |name: &str| name.to_owned();
     let settings = AwsSettings {
         buckets: Buckets {
@@ -48,16 +43,21 @@ async fn flock(address: SocketAddr, credentials: &str) -> Ports {
         jobs: Some(Jobs { queue: "jobs".into(), definition: "definition:3".into() }),
         secrets: Some("flock-secrets".into()),
         keep_days: 30,
-        profile: Profile { name: Some("p".into()), file: Some(file), ..Profile::default() },
+        profile: profile(address, credentials),
     };
     aws::connect(settings).await.ports()
 }
 
-/// A number that no other flock of these tests has.
-fn mark(address: SocketAddr) -> String {
-    static FLOCKS: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
-    let number = FLOCKS.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-    format!("{}-{}-{number}", std::process::id(), address.port())
+/// A profile of its own for services that are all at one address. Its file is read again with every look for
+/// credentials, so it has to stay.
+fn profile(address: SocketAddr, credentials: &str) -> Profile {
+    static PROFILES: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
+    let number = PROFILES.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    let name = format!("config-{}-{number}", std::process::id());
+    let file = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let lines = format!("[profile p]\nregion = eu-west-1\nendpoint_url = http://{address}\n{credentials}\n");
+    std::fs::write(&file, lines).expect("a profile");
+    Profile { name: Some("p".into()), file: Some(file), ..Profile::default() }
 }
 
 const KEYS: &str = "aws_access_key_id = AKIAEXAMPLE\naws_secret_access_key = not-a-secret";

@@ -2,20 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use shepard_cloud::aws::{Profile, stacks_of};
+use shepard_cloud::aws::stacks_of;
 use shepard_cloud::stacks::{StackRequest, Stacks, TemplateSource};
 use shepard_cloud::{CloudError, Kind};
 
 use crate::server::{Reply, Server, reply};
-use crate::{CANARY, KEYS};
+use crate::{CANARY, KEYS, profile};
 
 async fn stacks(server: &Server) -> impl Stacks + use<> {
-    let temp = tempfile::tempdir().expect("temp");
-    let file = temp.path().join("config");
-    let address = server.address;
-    let profile = format!("[profile p]\nregion = eu-west-1\nendpoint_url = http://{address}\n{KEYS}\n");
-    std::fs::write(&file, profile).expect("a profile");
-    stacks_of(&Profile { name: Some("p".into()), file: Some(file), ..Profile::default() }).await
+    stacks_of(&profile(server.address, KEYS)).await
 }
 
 fn xml(status: u16, code: &str, message: &str) -> Reply {
@@ -69,7 +64,8 @@ async fn what_cloudformation_refuses_has_a_kind_and_its_words() {
     let cases = [
         (Call::Create, xml(400, "AlreadyExistsException", "Stack [flock] already exists"), Kind::Conflict, 1),
         (Call::Create, xml(400, invalid, "Parameters: [X] must have values"), Kind::Invalid, 1),
-        (Call::Create, xml(400, "LimitExceededException", "too many stacks"), Kind::Full, 1),
+        // The SDK takes it for throttling and tries again.
+        (Call::Create, xml(400, "LimitExceededException", "too many stacks"), Kind::Full, 3),
         (
             Call::Create,
             xml(400, "InsufficientCapabilitiesException", "Requires capabilities"),
