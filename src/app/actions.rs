@@ -21,6 +21,8 @@ pub enum Scope {
     Flock,
     /// What was deployed to a flock.
     Releases,
+    /// Profiles of the old command.
+    Profiles,
     /// What a stack is made of.
     Stack,
     /// What happens to a stack.
@@ -45,13 +47,14 @@ pub enum Scope {
 
 impl Scope {
     /// Every scope, in the order in which help shows them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Global,
         Self::Table,
         Self::Text,
         Self::Flocks,
         Self::Flock,
         Self::Releases,
+        Self::Profiles,
         Self::Stack,
         Self::StackEvents,
         Self::StackChanges,
@@ -73,6 +76,7 @@ impl Scope {
             Self::Flocks => "Flocks",
             Self::Flock => "One flock",
             Self::Releases => "Releases",
+            Self::Profiles => "Profiles of the old command",
             Self::Stack => "One stack",
             Self::StackEvents => "Events of a stack",
             Self::StackChanges => "Changes of a stack",
@@ -188,6 +192,7 @@ actions! {
     FlockRedrive = "flock-redrive", Flocks, ["Q"], "", "Move its dead letters back into the queue (asks)", Change;
     FlockRemove = "flock-remove", Flocks, ["X"], "", "Remove the flock, or tear its stack down (asks)", Danger;
     FlockStandUp = "stand-up", Flocks, ["A"], "stand up", "Stand up a flock on AWS", Change;
+    FlockProfiles = "profiles", Flocks, ["O"], "", "Profiles of the old command", Look;
     FlockEvents = "flock-events", Flocks, ["e"], "", "What happens to the flock's stack, as it happens", Look;
     FlockUpdate = "flock-update", Flocks, ["U"], "", "Change the settings of its stack, after a preview", Change;
 
@@ -198,6 +203,12 @@ actions! {
     ReleasesDeploy = "releases-deploy", Releases, ["D"], "deploy", "Deploy a folder or an image to this flock", Change;
     Repository = "repository", Releases, ["u"], "repository", "The releases of a repository, or the flock's own again", Look;
     CopyImage = "copy-image", Releases, ["c"], "", "Copy the digest or id of the release", Look;
+
+    ProfileSet = "profile-set", Profiles, ["s"], "current", "Make it the current one, or none", Look;
+    ProfileEdit = "profile-edit", Profiles, ["enter", "e"], "change", "Change what it says", Look;
+    ProfileNew = "profile-new", Profiles, ["a"], "new", "Make a profile", Look;
+    ProfileDelete = "profile-delete", Profiles, ["X"], "remove", "Remove it (asks)", Look;
+    ProfileCopy = "profile-copy", Profiles, ["c"], "", "Copy the directory that they are in", Look;
 
     StackNextPane = "stack-next-pane", Stack, ["tab"], "pane", "Next pane", Look;
     StackPreviousPane = "stack-previous-pane", Stack, ["backtab"], "", "Pane before", Look;

@@ -11,9 +11,10 @@ use super::stack::StackId;
 use super::update::{act, go, scopes};
 
 /// The views that have a name of their own.
-const VIEWS: [(&str, &str); 7] = [
+const VIEWS: [(&str, &str); 8] = [
     ("flocks", "the list of flocks"),
     ("journal", "what was done, by whom, and the command line that does it again"),
+    ("profiles", "profiles of the old command"),
     ("new", "create a flock on this machine"),
     ("stand-up", "stand up a flock on AWS"),
     ("help", "every key that works here"),
@@ -122,6 +123,7 @@ pub fn run(model: &mut Model, line: &str) -> Vec<Effect> {
         ("", _) => Vec::new(),
         ("flocks", "") => go(model, Place::Flocks),
         ("journal", "") => go(model, Place::Journal),
+        ("profiles", "") => go(model, Place::Profiles),
         ("new", "") if !model.session.read_only => go(model, Place::NewFlock),
         ("stand-up", "") if !model.session.read_only => go(model, Place::StackNew),
         ("theme", name) if !name.is_empty() => vec![Effect::Theme(name.to_owned())],

@@ -5,6 +5,7 @@ use shepard_model::JobId;
 
 use super::deploy::{Source, Wish};
 use super::msg::SecretsDiff;
+use super::profiles::ProfileCommand;
 use super::stack::{StackCommand, StackRequest, StackSub};
 use super::store::ViewJob;
 
@@ -92,6 +93,8 @@ pub enum Request {
     },
     /// The newest entries of the journal.
     Journal,
+    /// The profiles of the old command.
+    Profiles,
     /// What a folder would become.
     Preflight {
         /// The flock it would go to.
@@ -142,6 +145,7 @@ impl Request {
         match self {
             Self::Job { flock, id } => (Policy::SingleFlight, format!("job {flock} {id}")),
             Self::Journal => (Policy::SingleFlight, "journal".to_owned()),
+            Self::Profiles => (Policy::SingleFlight, "profiles".to_owned()),
             Self::Preflight { .. } => (Policy::LatestWins, "preflight".to_owned()),
             Self::Secrets { .. } => (Policy::LatestWins, "secrets".to_owned()),
             Self::Paths { .. } => (Policy::LatestWins, "paths".to_owned()),
@@ -254,6 +258,8 @@ pub enum Command {
         /// Which.
         flock: String,
     },
+    /// About a profile of the old command.
+    Profile(ProfileCommand),
     /// About a stack.
     Stack(StackCommand),
 }
@@ -285,6 +291,7 @@ impl Command {
             Self::PushSecrets { flock, path, .. } => format!("push the secrets of {path} to {flock}"),
             Self::Redrive { flock } => format!("move the dead letters of {flock} back"),
             Self::RemoveFlock { flock } => format!("remove {flock}"),
+            Self::Profile(command) => command.title(),
             Self::Stack(command) => command.title(),
         }
     }

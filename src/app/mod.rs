@@ -20,6 +20,7 @@ mod news;
 pub mod offered;
 pub mod ops;
 pub mod overlay;
+pub mod profiles;
 pub mod remote;
 pub mod stack;
 pub mod store;

@@ -8,6 +8,7 @@ use super::aws::{AwsFlocks, ComputeNote, Following, OnAws};
 use super::deploy::{Fact, ReleaseRow, Source};
 use super::effect::{OpId, Sub};
 use super::key::Key;
+use super::profiles::Profiles;
 use super::remote::Problem;
 use super::stack::{StackAnswer, StackNews};
 use super::store::ViewResult;
@@ -236,6 +237,8 @@ pub enum Loaded {
         /// They.
         releases: Result<Vec<ReleaseRow>, Problem>,
     },
+    /// The profiles of the old command.
+    Profiles(Result<Profiles, Problem>),
     /// About stacks.
     Stack(StackAnswer),
 }

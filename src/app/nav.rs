@@ -81,6 +81,8 @@ pub enum Place {
     StackDown(StackId),
     /// What was done.
     Journal,
+    /// The profiles of the old command.
+    Profiles,
 }
 
 impl Place {
@@ -88,7 +90,7 @@ impl Place {
     pub fn parent(&self) -> Option<Self> {
         match self {
             Self::Flocks => None,
-            Self::NewFlock | Self::Journal | Self::Jobs { .. } => Some(Self::Flocks),
+            Self::NewFlock | Self::Journal | Self::Profiles | Self::Jobs { .. } => Some(Self::Flocks),
             Self::Flock { .. } | Self::StackNew | Self::Stack(_) => Some(Self::Flocks),
             // What is being made or is gone has nothing to describe.
             Self::StackUpdate(_) | Self::StackEvents(_) | Self::StackDown(_) => Some(Self::Flocks),
@@ -106,7 +108,7 @@ impl Place {
     /// The flock it belongs to.
     pub fn flock(&self) -> Option<&str> {
         match self {
-            Self::Flocks | Self::NewFlock | Self::Journal => None,
+            Self::Flocks | Self::NewFlock | Self::Journal | Self::Profiles => None,
             // Nothing on these needs the flock's jobs, and a stack that is made or removed has none to be read.
             Self::StackNew | Self::StackUpdate(_) | Self::StackChanges(_) => None,
             Self::StackEvents(_) | Self::Stack(_) | Self::StackDown(_) => None,
@@ -136,6 +138,7 @@ impl Place {
             Self::Job { id, .. } => id.as_str().chars().take(8).collect(),
             Self::Logs { .. } => "log".to_owned(),
             Self::Journal => "journal".to_owned(),
+            Self::Profiles => "profiles".to_owned(),
             Self::StackNew => "stand up".to_owned(),
             Self::Stack(stack) => stack.flock(),
             Self::StackUpdate(stack) => format!("update {}", stack.flock()),

@@ -91,6 +91,7 @@ pub(super) fn loaded(model: &mut Model, loaded: Loaded) -> Vec<Effect> {
         Loaded::Releases { flock, repository, releases } => {
             tell(model, &News::Releases(&flock, repository.as_deref(), &releases))
         }
+        Loaded::Profiles(known) => tell(model, &News::Profiles(&known)),
         Loaded::Stack(answer) => tell(model, &News::StackAnswer(&answer)),
     }
 }

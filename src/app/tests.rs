@@ -259,6 +259,7 @@ fn help_lists_exactly_the_keys_that_work() {
         Place::Job { flock: "demo".to_owned(), id: failed.id.clone() },
         Place::Logs { flock: "demo".to_owned(), id: failed.id.clone() },
         Place::Journal,
+        Place::Profiles,
     ];
     for place in places {
         let console = jobs(std::slice::from_ref(&failed)).at(place.clone());

@@ -191,6 +191,7 @@ impl Behaviour for Flocks {
             }
             Action::FlockNew => ctx.go(Place::NewFlock),
             Action::FlockStandUp => ctx.go(Place::StackNew),
+            Action::FlockProfiles => ctx.go(Place::Profiles),
             _ => {
                 let Some(flock) = self.current(ctx.data).cloned() else { return false };
                 let name = flock.name.clone();

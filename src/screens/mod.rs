@@ -16,6 +16,7 @@ use crate::app::model::{Ctx, Data, Model};
 use crate::app::msg::{Done, JobsChange, LogChange, Preflight, SecretsAnswer};
 use crate::app::nav::Place;
 use crate::app::overlay::Ask;
+use crate::app::profiles::Profiles;
 use crate::app::remote::Problem;
 use crate::app::stack::{StackAnswer, StackNews};
 use crate::app::store::{Merged, ViewResult};
@@ -40,6 +41,7 @@ pub mod jobs;
 pub mod journal;
 pub mod logs;
 pub mod new_flock;
+pub mod profiles;
 pub mod reasons;
 pub mod releases;
 mod scroll;
@@ -83,6 +85,8 @@ pub enum News<'a> {
     Outlook(&'a Source, &'a [Fact]),
     /// The releases of a flock, or of a repository.
     Releases(&'a str, Option<&'a str>, &'a Result<Vec<ReleaseRow>, Problem>),
+    /// The profiles of the old command.
+    Profiles(&'a Result<Profiles, Problem>),
     /// A command goes on; the note it came with.
     Progress(&'a Command, &'a str),
     /// A feed failed.
@@ -129,6 +133,8 @@ pub enum Screen {
     Logs(Box<logs::Logs>),
     /// What was done.
     Journal(journal::Journal),
+    /// The profiles of the old command.
+    Profiles(Box<profiles::Profiles>),
     /// The form of a stack's settings.
     StackForm(Box<stack_form::StackForm>),
     /// What a change set would do.
@@ -157,6 +163,7 @@ macro_rules! each {
             Screen::Job($screen) => $call,
             Screen::Logs($screen) => $call,
             Screen::Journal($screen) => $call,
+            Screen::Profiles($screen) => $call,
             Screen::StackForm($screen) => $call,
             Screen::StackChanges($screen) => $call,
             Screen::StackEvents($screen) => $call,
@@ -229,6 +236,7 @@ impl Screen {
             Place::Job { flock, id } => Self::Job(job::Job::new(flock, id)),
             Place::Logs { flock, id } => Self::Logs(Box::new(logs::Logs::new(flock, id))),
             Place::Journal => Self::Journal(journal::Journal::default()),
+            Place::Profiles => Self::Profiles(Box::default()),
             Place::StackNew => Self::StackForm(Box::new(stack_form::StackForm::new(None))),
             Place::StackUpdate(stack) => Self::StackForm(Box::new(stack_form::StackForm::new(Some(stack)))),
             Place::StackChanges(stack) => Self::StackChanges(stack_changes::StackChanges::new(stack)),

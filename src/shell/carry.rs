@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::fetch::{expanded, problem, seen};
-use super::stacks;
+use super::{profiles, stacks};
 use crate::app::deploy::{Source, Wish};
 use crate::app::effect::OpId;
 use crate::app::msg::{Done, SecretsDiff};
@@ -27,6 +27,7 @@ use crate::feeds::blocking;
 use crate::operations::discovery::Register;
 use crate::operations::flock::Opener;
 use crate::operations::journal::{Journal, who};
+use crate::operations::profiles::Store;
 use crate::operations::retrieve::{self, Fate};
 use crate::operations::{
     OperationError, batch, deploy, dlq, equivalent, flocks, jobs, logs, preflight, releases, secrets,
@@ -42,6 +43,7 @@ pub(super) struct Carrier {
     journal: Journal,
     scratch: PathBuf,
     deploying: PathBuf,
+    profiles: Store,
 }
 
 /// Tells the loop how far a command is. A full channel drops the word: the next one is newer anyway.
@@ -107,6 +109,7 @@ impl Carrier {
             journal: Journal::at(config.dirs.journal()),
             scratch: config.dirs.state.join("packing"),
             deploying: config.dirs.data.join("scratch"),
+            profiles: Store::of(config),
         }
     }
 
@@ -197,6 +200,10 @@ impl Carrier {
             }
             Command::PushSecrets { flock, path, merge, seen } => {
                 self.push_secrets(&flock, &path, merge, seen.as_deref()).await
+            }
+            Command::Profile(command) => {
+                let store = self.profiles.clone();
+                blocking(move || profiles::carry_out(&store, &command)).await
             }
             Command::Stack(command) => self.stack(command, tell).await,
             Command::Redrive { flock } => {
@@ -406,6 +413,10 @@ impl Carrier {
                     [names('+', &seen.added), names('~', &seen.changed), names('-', &seen.removed)].concat()
                 });
                 ("secrets push", flock.clone(), targets, line)
+            }
+            Command::Profile(command) => {
+                let (name, targets, line) = profiles::described(command);
+                (name, String::new(), targets, line)
             }
             Command::Stack(command) => {
                 let line = stacks::equivalent(command);

@@ -18,6 +18,7 @@ use crate::config::Config;
 use crate::feeds::{self, blocking};
 use crate::operations::flock::Opener;
 use crate::operations::journal::Journal;
+use crate::operations::profiles::Store;
 use crate::operations::{Class, OperationError, deploy, outlook, preflight, releases, secrets};
 use crate::ui::time;
 
@@ -33,11 +34,12 @@ const PATHS: usize = 200;
 pub(super) struct Reader {
     flocks: Arc<Opener>,
     journal: Journal,
+    profiles: Store,
 }
 
 impl Reader {
     pub(super) fn new(config: &Config, flocks: Arc<Opener>) -> Self {
-        Self { flocks, journal: Journal::at(config.dirs.journal()) }
+        Self { flocks, journal: Journal::at(config.dirs.journal()), profiles: Store::of(config) }
     }
 
     /// Reads what a request asks for. Always ends in a message: a failure is one too.
@@ -88,6 +90,11 @@ impl Reader {
                 let releases = self.releases(&flock, repository.as_deref()).await;
                 let releases = releases.map_err(|error| problem(&error));
                 Loaded::Releases { flock, repository, releases }
+            }
+            Request::Profiles => {
+                let profiles = self.profiles.clone();
+                let known = blocking(move || super::profiles::read(&profiles)).await;
+                Loaded::Profiles(known.map_err(|error| problem(&error)))
             }
             Request::Stack(request) => Loaded::Stack(super::stacks::read(request).await),
             Request::Paths { text } => {

@@ -7,6 +7,7 @@
 pub mod clipboard;
 pub mod input;
 pub mod pace;
+mod profiles;
 pub mod recorder;
 pub mod terminal;
 
