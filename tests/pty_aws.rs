@@ -210,7 +210,7 @@ fn the_console_lists_the_flock_opens_its_jobs_and_shows_a_log() {
     let meadow = Meadow::new();
     let environment = meadow.account.environment();
     let more: Vec<(&str, &str)> = environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    let mut term = meadow.world.console_with(&[], &more, (120, 30));
+    let mut term = meadow.world.console_with(&[], &more, (160, 30));
     term.see("meadow@us-east-1").see("ready").see(REGION);
     // Its table is read when it is opened, and not before.
     term.see("—");
@@ -218,7 +218,7 @@ fn the_console_lists_the_flock_opens_its_jobs_and_shows_a_log() {
     term.press("/failed<enter>").gone("waits.zip");
     term.press("<enter>").see("the payload exited with 3");
     term.press("<enter>").see("no rows at all");
-    term.press("<esc><esc><esc><esc>").see("meadow@us-east-1");
+    term.press(":flocks<enter>").see("meadow@us-east-1").see("ready");
     term.press("z").see("no supervisor");
     term.press("q").see("Quit Shepard?");
     term.press("y").restored();

@@ -100,7 +100,7 @@ pub struct Data {
     /// Those on AWS, and the accounts that could not be asked.
     pub aws: AwsFlocks,
     /// Counted up to ask AWS again at once.
-    pub aws_again: u32,
+    pub asked_again: u32,
     /// Their sparklines.
     pub history: BTreeMap<String, History>,
     /// The jobs of the flocks that were looked at.
@@ -147,7 +147,7 @@ impl Data {
     }
 
     /// The row of a flock on AWS, to be changed.
-    pub(super) fn aws_row(&mut self, name: &str) -> Option<&mut FlockRow> {
+    pub(super) fn row_on_aws(&mut self, name: &str) -> Option<&mut FlockRow> {
         self.aws.flocks.iter_mut().find(|flock| flock.name == name)
     }
 
@@ -213,7 +213,7 @@ impl Model {
         // Listing stacks costs calls: only where the list is looked at, or a flock is shown that was not found yet.
         let listed = self.nav.place().flock().is_none_or(|flock| self.data.flock(flock).is_none());
         if listed {
-            subs.push(Sub::AwsFlocks { again: self.data.aws_again });
+            subs.push(Sub::AwsFlocks { again: self.data.asked_again });
         }
         if let Some(screen) = self.nav.screen() {
             subs.extend(screen.subscriptions(&self.data));

@@ -11,7 +11,7 @@ use crate::screens::News;
 
 /// The queue of a flock on AWS was asked.
 pub(super) fn measured(model: &mut Model, flock: &str, waiting: u64, dead: u64) -> Vec<Effect> {
-    if let Some(row) = model.data.aws_row(flock) {
+    if let Some(row) = model.data.row_on_aws(flock) {
         (row.waiting, row.dead) = (waiting, dead);
         if let Some(aws) = &mut row.aws {
             aws.measured = true;
@@ -34,7 +34,7 @@ pub(super) fn jobs_changed(model: &mut Model, change: &JobsChange) -> Vec<Effect
     jobs.following = change.following;
     if jobs.caught_up {
         let counts = State::ALL.map(|state| jobs.store.count(state));
-        if let Some(row) = model.data.aws_row(&change.flock) {
+        if let Some(row) = model.data.row_on_aws(&change.flock) {
             row.counts = counts;
             if let Some(aws) = &mut row.aws {
                 aws.counted = true;

@@ -186,7 +186,7 @@ impl Behaviour for Flocks {
                 self.settle(ctx.data, ctx.size.1);
             }
             Action::Refresh => {
-                ctx.data.aws_again = ctx.data.aws_again.wrapping_add(1);
+                ctx.data.asked_again = ctx.data.asked_again.wrapping_add(1);
                 self.settle(ctx.data, ctx.size.1);
             }
             Action::FlockNew => ctx.go(Place::NewFlock),

@@ -22,8 +22,6 @@ use crate::app::stack::{StackAnswer, StackNews};
 use crate::app::store::{Merged, ViewResult};
 use crate::ui::Look;
 
-#[cfg(test)]
-mod aws_tests;
 pub mod batch;
 pub mod chrome;
 pub mod deploy;
@@ -41,6 +39,8 @@ pub mod jobs;
 pub mod journal;
 pub mod logs;
 pub mod new_flock;
+#[cfg(test)]
+mod on_aws_tests;
 pub mod profiles;
 pub mod reasons;
 pub mod releases;
