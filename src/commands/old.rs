@@ -69,7 +69,7 @@ pub(super) async fn run(context: &Context<'_>, line: &cli::Old) -> Result<Exit> 
     }
     authenticate(&meant, code(line)?).await?;
     let context = &context.given(meant.target.clone());
-    on_aws(context, command, &meant).await
+    Box::pin(on_aws(context, command, &meant)).await
 }
 
 /// Carries out what reaches AWS.

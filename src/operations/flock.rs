@@ -323,7 +323,7 @@ impl Opener {
             return Arc::clone(flock);
         }
         let (name, standing) = (info.name.clone(), self.known.standing(&info.account));
-        let flock = Arc::new(AwsFlock::connect(info, standing).await);
+        let flock = Arc::new(Box::pin(AwsFlock::connect(info, standing)).await);
         open.insert(name, Arc::clone(&flock));
         flock
     }
