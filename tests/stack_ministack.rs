@@ -123,6 +123,7 @@ fn a_flock_from_nothing_to_nothing() {
     assert_eq!(listed[0]["name"], "sheep");
     let described = site.json(&["describe", "sheep"]);
     assert_eq!(described["parameters"]["Ec2KeyPair"], "mine");
+    assert_eq!(described["tags"]["shepard"], "stack");
     let of_kind = |kind: &str| {
         let resources = described["resources"].as_array().unwrap().iter();
         resources.filter(|one| one["kind"] == kind).count()

@@ -32,6 +32,9 @@ pub struct Stack {
     pub outputs: BTreeMap<String, String>,
     /// It is protected against removal.
     pub protected: bool,
+    /// Tags.
+    #[serde(default)]
+    pub tags: BTreeMap<String, String>,
 }
 
 /// One resource of a stack.

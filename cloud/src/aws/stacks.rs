@@ -304,6 +304,7 @@ fn stack(found: &types::Stack) -> Stack {
         pairs.filter_map(|(name, value)| Some((name?.to_owned(), text(value)))).collect()
     };
     let mut set = found.parameters().iter().map(|one| (one.parameter_key(), one.parameter_value()));
+    let mut labels = found.tags().iter().map(|one| (one.key(), one.value()));
     let mut outputs = found.outputs().iter().map(|one| (one.output_key(), one.output_value()));
     Stack {
         name: text(found.stack_name()),
@@ -315,6 +316,7 @@ fn stack(found: &types::Stack) -> Stack {
         parameters: pairs(&mut set),
         outputs: pairs(&mut outputs),
         protected: found.enable_termination_protection().unwrap_or(false),
+        tags: pairs(&mut labels),
     }
 }
 

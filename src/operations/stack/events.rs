@@ -222,7 +222,7 @@ fn passes(error: &CloudError) -> bool {
 /// The stack is not there; credentials that have run out or may not look. Throttling and a lost network are waited out.
 pub async fn wait(site: &Site, mut follower: Follower, watch: Watch<'_>) -> Result<Ended> {
     let before = follower.history.events.len();
-    let (mut status, mut pause, mut looks) = (String::new(), LOOK_MS, 0);
+    let (mut status, mut pause, mut looks, mut begun) = (String::new(), LOOK_MS, 0, false);
     loop {
         let looked = async {
             let fresh = follower.look(site.ports.stacks.as_ref()).await?;
@@ -240,7 +240,8 @@ pub async fn wait(site: &Site, mut follower: Follower, watch: Watch<'_>) -> Resu
                     watch(Progress::Status(status.clone()));
                 }
                 looks += 1;
-                let begun = follower.history.events.iter().skip(before).any(begins);
+                // It goes on, or it did since: what is over so soon shows in its events alone.
+                begun |= !is_end(&status) || follower.history.events.iter().skip(before).any(begins);
                 if is_end(&status) && (begun || looks > PATIENCE || stack.is_none()) {
                     // What came between the look at the events and the look at the status.
                     for happened in follower.look(site.ports.stacks.as_ref()).await.unwrap_or_default() {

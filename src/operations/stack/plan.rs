@@ -299,8 +299,8 @@ async fn taken(site: &Site, values: &Values) -> Vec<Finding> {
 }
 
 /// The parameters that a person gave and the template does not have.
-pub(super) fn unknown(wanted: &Wanted) -> Option<String> {
-    let declared = names_in(wanted.text(), "Parameters");
+pub(super) fn unknown(wanted: &Wanted, text: &str) -> Option<String> {
+    let declared = names_in(text, "Parameters");
     let unknown = wanted.given.keys().find(|name| !declared.contains(*name))?;
     let close = template().parameters().map(|one| &one.name).find(|name| name.eq_ignore_ascii_case(unknown));
     Some(match close {

@@ -67,7 +67,7 @@ pub async fn up(site: &Site, wanted: &Wanted, plan: &Plan, watch: Watch<'_>) -> 
     if !plan.is_sound() {
         return Err(OperationError::Refused(plan.problems()));
     }
-    if let Some(problem) = unknown(wanted) {
+    if let Some(problem) = unknown(wanted, wanted.text()) {
         return Err(OperationError::Usage(problem));
     }
     let mut parameters: BTreeMap<String, Option<String>> =
@@ -148,11 +148,11 @@ pub async fn propose(
     let (text, template) = if keep_template {
         (old.as_str(), TemplateSource::Previous)
     } else {
-        if let Some(problem) = unknown(wanted) {
-            return Err(OperationError::Usage(problem));
-        }
         (wanted.text(), artefacts::template(site, &plan.here, wanted.text(), watch).await?)
     };
+    if let Some(problem) = unknown(wanted, text) {
+        return Err(OperationError::Usage(problem));
+    }
     let mut parameters = kept(&stack, wanted, text);
     // Values alone: the program stays as well.
     if !keep_template {
