@@ -191,12 +191,12 @@ needs! {
         "making a stack and watching it";
     "stack up" Owner
         ["s3:CreateBucket", "s3:ListBucket", "s3:PutObject", "s3:GetObject", "s3:PutBucketPublicAccessBlock",
-         "s3:PutBucketVersioning", "s3:PutEncryptionConfiguration", "s3:PutLifecycleConfiguration"] All
+         "s3:PutEncryptionConfiguration", "s3:PutBucketPolicy"] All
         "the bucket of templates and programs; limit it to that bucket once it is there";
     "stack up" Owner
-        ["ec2:DescribeVpcs", "ec2:DescribeKeyPairs", "ec2:DescribeInstanceTypes", "ec2:DescribeInstanceTypeOfferings",
-         "batch:DescribeJobQueues", "batch:DescribeComputeEnvironments", "servicequotas:GetServiceQuota"] All
-        "what may be chosen and what is full; without it less is checked before it is sent";
+        ["ec2:DescribeVpcs", "ec2:DescribeKeyPairs", "ec2:DescribeInstanceTypes", "batch:DescribeJobQueues",
+         "batch:DescribeComputeEnvironments", "dynamodb:DescribeTable"] All
+        "what may be chosen, what is taken and what is full; without it less is checked before it is sent";
     "stack up" Owner
         ["iam:*Role*", "iam:*InstanceProfile*", "iam:PassRole", "ec2:*", "s3:*", "sqs:*", "dynamodb:*", "batch:*",
          "lambda:*", "logs:*", "ecr:*", "secretsmanager:*", "elasticfilesystem:*", "fsx:*", "cloudwatch:*", "events:*"]
@@ -206,13 +206,22 @@ needs! {
          "cloudformation:DeleteChangeSet", "cloudformation:GetTemplate", "cloudformation:DescribeStacks",
          "cloudformation:DescribeStackEvents", "cloudformation:CancelUpdateStack",
          "cloudformation:ContinueUpdateRollback"] Stack "what would change, and changing it";
+    "stack owned" Viewer
+        ["s3:ListBucketVersions", "s3:ListBucketMultipartUploads", "ecr:ListImages", "batch:ListJobs",
+         "sqs:GetQueueAttributes", "dynamodb:DescribeTable", "cloudformation:GetTemplate"] All
+        "counting what the stack holds; what may not be counted is said";
     "stack down" Owner
         ["cloudformation:DeleteStack", "cloudformation:DescribeStacks", "cloudformation:DescribeStackEvents",
-         "cloudformation:ListStackResources", "cloudformation:UpdateTerminationProtection"] Stack "taking a flock down";
+         "cloudformation:ListStackResources", "cloudformation:GetTemplate",
+         "cloudformation:UpdateTerminationProtection"] Stack "taking a flock down";
+    "stack down" Owner ["cloudformation:ListStacks"] All "going on where the stack itself is gone";
     "stack down" Owner
-        ["s3:ListBucket", "s3:ListBucketVersions", "s3:DeleteObject", "s3:DeleteObjectVersion", "ecr:ListImages",
-         "ecr:BatchDeleteImage", "batch:ListJobs", "batch:TerminateJob", "batch:UpdateJobQueue",
-         "sqs:GetQueueAttributes", "sqs:PurgeQueue"] All "counting, draining and emptying what the stack owns";
+        ["lambda:GetEventSourceMapping", "lambda:UpdateEventSourceMapping", "batch:ListJobs", "batch:TerminateJob",
+         "batch:UpdateJobQueue", "ecr:ListImages", "ecr:BatchDeleteImage"] All "draining, and emptying the repository";
+    "stack down" Owner
+        ["s3:ListBucketVersions", "s3:ListBucketMultipartUploads", "s3:DeleteObjectVersion",
+         "s3:AbortMultipartUpload", "s3:DeleteBucket", "dynamodb:DeleteTable", "secretsmanager:DeleteSecret",
+         "logs:DeleteLogGroup", "ecr:DeleteRepository"] All "only with --delete-data: what the template keeps";
     "deploy (shepard_cli)" Original ["sts:AssumeRole"] TargetRole "the role of the command line or the profile";
     "deploy (shepard_cli)" Original ["ecr:GetAuthorizationToken"] All "signing in to the registry";
     "deploy (shepard_cli)" Original
