@@ -31,6 +31,7 @@ const AT_ONCE: usize = 8;
 
 /// What was found in one account and region.
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "almost all that is found are flocks")]
 pub enum Found {
     /// A flock.
     Flock(AwsFlockInfo),
