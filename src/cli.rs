@@ -7,6 +7,7 @@ mod aws;
 mod deploy;
 mod old;
 mod profiles;
+mod roles;
 mod stack;
 mod template;
 
@@ -18,6 +19,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use deploy::{Deploy, DeployTo, Releases};
 pub use old::Old;
 pub use profiles::{ConfigureProfile, Flocks, Profiles};
+pub use roles::{Renew, SetRole, Who};
 use shepard_model::{Isolation, State};
 pub use stack::{
     Down as StackDown, Events as StackEvents, Named, Place, StackCommand, Up as StackUp,
@@ -137,6 +139,16 @@ pub enum Command {
         #[command(subcommand)]
         command: Secrets,
     },
+    /// Show who you are to AWS, and until when
+    Whoami(Who),
+    /// Renew the session with AWS; asks for the code of the MFA device where one is needed
+    Renew(Renew),
+    /// Assume a role for the commands to come
+    SetRole(SetRole),
+    /// Let go of the role of set-role
+    ReleaseRole,
+    /// Show the role of set-role
+    CheckRole,
     /// Show what was done from this machine, and by whom
     Journal(Journal),
     /// Show versions, paths, the configuration and the flocks

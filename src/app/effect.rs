@@ -1,7 +1,7 @@
 //! Everything the core asks of the outside, as data. The shell carries effects out; the core never waits.
 
 use serde::{Deserialize, Serialize};
-use shepard_model::JobId;
+use shepard_model::{Account, JobId, MfaCode};
 
 use super::deploy::{Source, Wish};
 use super::msg::SecretsDiff;
@@ -66,6 +66,13 @@ pub enum Sub {
         /// Which flock.
         flock: String,
     },
+    /// Who one is to AWS, and until when.
+    Identity {
+        /// In which account.
+        account: Account,
+        /// Counted up to ask again at once.
+        again: u32,
+    },
     /// The log of one attempt.
     Log {
         /// Which flock.
@@ -91,6 +98,8 @@ pub enum Request {
         /// Its id.
         id: JobId,
     },
+    /// The profiles and regions there are.
+    Accounts,
     /// The newest entries of the journal.
     Journal,
     /// The profiles of the old command.
@@ -144,6 +153,7 @@ impl Request {
     pub fn policy(&self) -> (Policy, String) {
         match self {
             Self::Job { flock, id } => (Policy::SingleFlight, format!("job {flock} {id}")),
+            Self::Accounts => (Policy::SingleFlight, "accounts".to_owned()),
             Self::Journal => (Policy::SingleFlight, "journal".to_owned()),
             Self::Profiles => (Policy::SingleFlight, "profiles".to_owned()),
             Self::Preflight { .. } => (Policy::LatestWins, "preflight".to_owned()),
@@ -253,6 +263,13 @@ pub enum Command {
         /// Of which flock.
         flock: String,
     },
+    /// Renew the session with AWS.
+    Renew {
+        /// Of which account.
+        account: Account,
+        /// The code, where one is needed. Shown nowhere.
+        code: Option<MfaCode>,
+    },
     /// Remove it with everything in it.
     RemoveFlock {
         /// Which.
@@ -290,6 +307,7 @@ impl Command {
             Self::StopFlock { flock } => format!("stop {flock}"),
             Self::PushSecrets { flock, path, .. } => format!("push the secrets of {path} to {flock}"),
             Self::Redrive { flock } => format!("move the dead letters of {flock} back"),
+            Self::Renew { .. } => "renew the session".to_owned(),
             Self::RemoveFlock { flock } => format!("remove {flock}"),
             Self::Profile(command) => command.title(),
             Self::Stack(command) => command.title(),

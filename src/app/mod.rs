@@ -5,6 +5,7 @@
 //! anything or knows how a terminal is drawn on. That is what makes a whole session replayable, and every key
 //! script a test.
 
+pub mod account;
 pub mod actions;
 pub mod aws;
 pub mod bar;
@@ -22,6 +23,7 @@ pub mod ops;
 pub mod overlay;
 pub mod profiles;
 pub mod remote;
+pub mod renewal;
 pub mod stack;
 pub mod store;
 pub mod update;

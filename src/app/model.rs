@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use shepard_model::{JobId, JobRow};
 
+use super::account::{self, SOON_MS, Standing};
 use super::aws::{AwsFlocks, ComputeNote, Following, OnAws};
 use super::effect::{Command, Effect, Sub};
 use super::keymap::Keymap;
@@ -175,6 +176,8 @@ pub struct Model {
     pub overlay: Option<Overlay>,
     /// What is under way.
     pub ops: Ops,
+    /// Who the console is to AWS.
+    pub account: Standing,
     /// The mouse is ours.
     pub mouse: bool,
     /// The flocks that were started because an upload lay there, until they run or it is gone: one that does not
@@ -195,6 +198,7 @@ impl Model {
             nav: Nav::new(start),
             overlay: None,
             ops: Ops::default(),
+            account: Standing::default(),
             mouse: false,
             roused: std::collections::BTreeSet::new(),
             interrupted_ms: None,
@@ -218,6 +222,14 @@ impl Model {
         if let Some(screen) = self.nav.screen() {
             subs.extend(screen.subscriptions(&self.data));
         }
+        if let Some(account) = account::looked_at(self) {
+            // Nobody asks this account for anything else while there is no session. What is of this machine and of other
+            // accounts goes on.
+            if account::paused(self).is_some() {
+                subs.retain(|sub| matches!(sub, Sub::Flocks | Sub::AwsFlocks { .. }));
+            }
+            subs.push(Sub::Identity { account, again: self.account.again });
+        }
         subs
     }
 
@@ -228,6 +240,14 @@ impl Model {
             return Some(250);
         }
         let screen = self.nav.screen().is_some_and(|screen| screen.moves(&self.data));
+        let left =
+            account::looked_at(self).and_then(|_| self.account.left_ms(self.now_ms)).filter(|left| *left > 0);
+        if let Some(left) =
+            left.filter(|_| !screen && self.ops.toasts.is_empty() && self.interrupted_ms.is_none())
+        {
+            // Minutes are shown, seconds only near the end.
+            return Some(if left < SOON_MS { 1_000 } else { 15_000 });
+        }
         (screen || !self.ops.toasts.is_empty() || self.interrupted_ms.is_some()).then_some(1_000)
     }
 }

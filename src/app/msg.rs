@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 use shepard_model::{Isolation, JobId, JobRow, JobSummary, LogLine};
 
+use super::account::{Choices, IdentityNews};
 use super::aws::{AwsFlocks, ComputeNote, Following, OnAws};
 use super::deploy::{Fact, ReleaseRow, Source};
 use super::effect::{OpId, Sub};
@@ -53,6 +54,8 @@ pub enum Msg {
         /// They.
         jobs: Vec<(JobId, ComputeNote)>,
     },
+    /// Who one is to AWS.
+    Identity(IdentityNews),
     /// Jobs of a flock changed.
     Jobs(JobsChange),
     /// A log went on.
@@ -205,6 +208,8 @@ pub enum Loaded {
     },
     /// The newest entries of the journal, newest first.
     Journal(Result<Vec<JournalRow>, Problem>),
+    /// The profiles and regions there are.
+    Accounts(Result<Choices, Problem>),
     /// What would be batched.
     Preflight {
         /// The path asked about.

@@ -76,6 +76,7 @@ pub(super) fn loaded(model: &mut Model, loaded: Loaded) -> Vec<Effect> {
             model.data.journal.take(rows, now_ms);
             tell(model, &News::Journal)
         }
+        Loaded::Accounts(choices) => super::renewal::choices(model, choices),
         Loaded::Secrets(answer) => tell(model, &News::Secrets(&answer)),
         Loaded::Preflight { path, report } => tell(model, &News::Preflight(&path, &report)),
         Loaded::Paths { text, candidates } => {

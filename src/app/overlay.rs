@@ -2,6 +2,7 @@
 
 use tui_input::{Input, InputRequest};
 
+use super::account::{CodeEntry, Pick};
 use super::actions::Action;
 use super::effect::Command;
 use super::key::{Code, Key};
@@ -14,6 +15,10 @@ pub enum Overlay {
     Dialog(Dialog),
     /// A line of input at the bottom, that the screen listens to as it is typed.
     Prompt(Prompt),
+    /// A code is asked for. No recording holds what is typed into it.
+    Code(CodeEntry),
+    /// A list to pick from.
+    Pick(Pick),
     /// The command bar.
     Bar(Bar),
     /// The menu of actions.

@@ -4,6 +4,7 @@
 //! action; an action goes to the screen, and to the globals here if the screen leaves it. News go to the data and
 //! then to every screen that is kept, so that a table that is not looked at stays in order.
 
+use super::account::Picked;
 use super::actions::{Action, Scope};
 use super::bar;
 use super::effect::{Command, Effect, Request};
@@ -14,6 +15,7 @@ use super::nav::{Nav, Place};
 use super::news;
 use super::offered;
 use super::overlay::{Answer, Ask, Bar, Dialog, Menu, Overlay, Prompt, Then, edit, paste};
+use super::renewal;
 use crate::screens::{Behaviour as _, News, PromptEvent, Screen};
 
 /// How long after one Ctrl-C a second one quits, in milliseconds.
@@ -62,6 +64,7 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
         Msg::Jobs(change) => news::jobs_changed(model, &change),
         Msg::Log(change) => tell(model, &News::Log(&change)),
         Msg::Stack(news) => tell(model, &News::Stack(&news)),
+        Msg::Identity(news) => renewal::identified(model, news),
         Msg::FeedFailed(sub, problem) => {
             use super::effect::Sub;
             match &sub {
@@ -69,13 +72,9 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
                 Sub::Jobs { flock } => {
                     model.data.jobs.entry(flock.clone()).or_default().problem = Some(problem.clone());
                 }
-                // Their own rows and lines say what is missing.
-                Sub::AwsFlocks { .. }
-                | Sub::Depth { .. }
-                | Sub::Compute { .. }
-                | Sub::Log { .. }
-                | Sub::Stack(_) => {}
+                _ => {}
             }
+            renewal::noticed(model, &sub, &problem);
             tell(model, &News::Failed(&sub, &problem))
         }
         Msg::Arranged(flock, result) => with_screens(model, |screen, ctx, place| {
@@ -106,6 +105,9 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
                 Err(problem) => {
                     model.ops.say(true, format!("{}: {}", op.command.title(), problem.text), now_ms);
                 }
+            }
+            if let (Command::Renew { .. }, Ok(_)) = (&op.command, &result) {
+                model.account.again += 1;
             }
             if let (Command::RemoveFlock { flock }, Ok(_)) = (&op.command, &result) {
                 model.nav.forget_flock(flock);
@@ -210,6 +212,7 @@ fn press(model: &mut Model, key: Key) -> Vec<Effect> {
 fn pasted(model: &mut Model, text: &str) -> Vec<Effect> {
     match model.overlay.as_mut() {
         Some(Overlay::Dialog(dialog)) => paste(&mut dialog.input, text),
+        Some(Overlay::Code(entry)) => entry.paste(text),
         Some(Overlay::Bar(bar)) => {
             paste(&mut bar.input, text);
             return bar_changed(model);
@@ -306,6 +309,8 @@ fn over(model: &mut Model, overlay: Overlay, key: Key) -> Vec<Effect> {
             model.overlay = Some(Overlay::Menu(menu));
             Vec::new()
         }
+        Overlay::Code(entry) => renewal::code_key(model, entry, key),
+        Overlay::Pick(pick) => renewal::pick_key(model, pick, key),
         Overlay::Bar(bar) => bar_key(model, bar, key, leave),
         Overlay::Prompt(prompt) => prompt_key(model, prompt, key, leave),
     }
@@ -427,6 +432,9 @@ fn global(model: &mut Model, action: Action) -> Vec<Effect> {
             model.ops.say(false, text, now_ms);
             return vec![Effect::Mouse(model.mouse)];
         }
+        Action::Renew => return renewal::renew(model),
+        Action::Profiles => return renewal::pick(model, Picked::Profile),
+        Action::Regions => return renewal::pick(model, Picked::Region),
         Action::Redraw => return vec![Effect::Redraw],
         Action::Suspend => return vec![Effect::Suspend],
         Action::Interrupt => return interrupt(model),

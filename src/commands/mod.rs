@@ -23,6 +23,7 @@ mod logs;
 mod old;
 mod profiles;
 mod retrieve;
+mod roles;
 mod rows;
 mod secrets;
 mod stack;
@@ -148,6 +149,11 @@ fn changes(command: &Command) -> Option<&'static str> {
         // Profiles are this person's settings, and change no flock.
         | Command::Profiles { .. }
         | Command::Flocks(_)
+        | Command::Whoami(_)
+        | Command::Renew(_)
+        | Command::SetRole(_)
+        | Command::ReleaseRole
+        | Command::CheckRole
         | Command::Query(_)
         | Command::Logs(_)
         | Command::Retrieve(_)
@@ -193,6 +199,11 @@ fn dispatch(command: Command, context: &Context<'_>) -> Result<Exit> {
         Command::Profiles { command } => profiles::run(context, command),
         Command::Flocks(arguments) => block_on(flocks::run(context, &arguments)),
         Command::Old(line) => block_on(old::run(context, &line)),
+        Command::Whoami(arguments) => block_on(roles::whoami(context, arguments)),
+        Command::Renew(arguments) => block_on(roles::renew(context, arguments)),
+        Command::SetRole(arguments) => block_on(roles::set(context, arguments)),
+        Command::ReleaseRole => roles::release(context),
+        Command::CheckRole => roles::check(context),
         Command::Journal(arguments) => journal::run(context, &arguments),
         Command::Info(arguments) => block_on(info::run(context, &arguments)),
         // Carried out before there was a context.

@@ -7,6 +7,7 @@
 
 pub mod aws;
 pub mod flocks;
+pub mod identity;
 pub mod jobs;
 pub mod logs;
 pub mod pump;

@@ -73,6 +73,15 @@ pub fn quick_deploy(flock: &str, folder: &Path, name: &str) -> Vec<String> {
     line(&["quick-deploy", "--flock", flock, "--name", name, &anywhere(folder)])
 }
 
+/// `shepard renew`. It asks for a code by itself.
+pub fn renew(profile: Option<&str>, region: Option<&str>) -> Vec<String> {
+    let mut line = line(&["renew"]);
+    for (flag, value) in [("--profile", profile), ("--region", region)] {
+        line.extend(value.into_iter().flat_map(|value| [flag.to_owned(), value.to_owned()]));
+    }
+    line
+}
+
 /// `shepard local create`.
 pub fn create(request: &Create) -> Vec<String> {
     let mut line = line(&["local", "create", &request.name]);

@@ -18,6 +18,7 @@
 //! | [`dlq`] | uploads that were given up on |
 //! | [`retrieve`] | bringing results here |
 //! | [`deploy`], [`releases`] | what a flock runs, and going back to what it ran |
+//! | [`roles`] | in whose name AWS is asked; `set-role` and its like |
 //! | [`secrets`] | a folder's files into a flock's secrets, by name |
 //! | [`stack`] | standing a flock up on AWS, changing it, watching it, taking it down |
 //! | [`outlook`] | what can be said of a deploy before anything is built |
@@ -48,6 +49,7 @@ pub mod preflight;
 pub mod profiles;
 pub mod releases;
 pub mod retrieve;
+pub mod roles;
 pub mod secrets;
 pub mod stack;
 pub mod walk;

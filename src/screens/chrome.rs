@@ -5,7 +5,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 
 use super::Behaviour as _;
-use super::help;
+use super::{help, session};
 use crate::app::Command;
 use crate::app::model::Model;
 use crate::app::offered::hints;
@@ -31,19 +31,26 @@ pub fn draw(model: &Model, look: &Look, frame: &mut Frame<'_>) {
     };
     layout::clear(look, area, frame.buffer_mut());
     header(model, look, parts.header, frame.buffer_mut());
+    let body = session::banner(model, look, parts.body, frame.buffer_mut());
     if let Some(screen) = model.nav.screen() {
-        screen.draw(model, look, frame, parts.body);
+        screen.draw(model, look, frame, body);
     }
     let buf = frame.buffer_mut();
+    session::dim(model, look, body, buf);
     footer(model, look, parts.footer, buf);
     // The completions of an open bar lie where the messages would be.
     if !with_bar {
-        toasts(model, look, parts.body, buf);
+        toasts(model, look, body, buf);
     }
     let cursor = match (&model.overlay, parts.bar) {
         (Some(Overlay::Bar(bar)), Some(line)) => command_bar(bar, look, line, parts.body, buf),
         (Some(Overlay::Prompt(prompt)), Some(line)) => prompted(model, prompt, look, line, parts.body, buf),
         (Some(Overlay::Dialog(dialog)), _) => question(dialog, look, parts.body, buf),
+        (Some(Overlay::Code(entry)), _) => session::code(entry, look, parts.body, buf),
+        (Some(Overlay::Pick(pick)), _) => {
+            session::pick(pick, look, parts.body, buf);
+            None
+        }
         (Some(Overlay::Menu(menu)), _) => {
             actions(model, menu, look, parts.body, buf);
             None
@@ -77,7 +84,8 @@ fn header(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
         let note = format!("  {note}");
         x = layout::put(buf, x, area.y, area.right().saturating_sub(x), &note, look, Role::Mark);
     }
-    let (right, role) = status(model, look);
+    let room = usize::from(area.right().saturating_sub(x + 3));
+    let (right, role) = status(model, look, room);
     let width = u16::try_from(text::width(&right)).unwrap_or(0);
     let at = area.right().saturating_sub(width + 1);
     if at > x + 1 {
@@ -86,7 +94,7 @@ fn header(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
 }
 
 /// What is said at the right of the header: what is under way, else what kind of session this is.
-fn status(model: &Model, look: &Look) -> (String, Role) {
+fn status(model: &Model, look: &Look, room: usize) -> (String, Role) {
     if let Some(op) = model.ops.running.last() {
         let more = match model.ops.running.len() {
             1 => String::new(),
@@ -112,10 +120,14 @@ fn status(model: &Model, look: &Look) -> (String, Role) {
         };
         return (format!("{} {far}{more}", text::fit(&title, 36, look.glyphs.ellipsis)), Role::Info);
     }
-    if model.session.read_only {
-        return ("read-only".to_owned(), Role::Warn);
+    let kind = if model.session.read_only { "read-only" } else { "" };
+    // What keeps from changing things is said before who one is.
+    let left = room.saturating_sub(if kind.is_empty() { 0 } else { kind.len() + 1 });
+    match session::header(model, left) {
+        Some((who, role)) if kind.is_empty() => (who, role),
+        Some((who, _)) => (format!("{kind} {who}"), Role::Warn),
+        None => (kind.to_owned(), Role::Warn),
     }
-    (String::new(), Role::Muted)
 }
 
 fn footer(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
@@ -135,6 +147,8 @@ fn footer(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
             &[("tab", "complete"), ("enter", "go"), ("esc", "cancel")]
         }
         Some(Overlay::Prompt(_)) => &[("enter", "keep"), ("esc", "as before")],
+        Some(Overlay::Code(_)) => &[("enter", "renew, once six digits are typed"), ("esc", "cancel")],
+        Some(Overlay::Pick(_)) => &[("enter", "pick"), ("type", "to search"), ("esc", "cancel")],
         Some(Overlay::Bar(_)) => {
             &[("tab", "complete"), ("up/down", "choose"), ("enter", "go"), ("esc", "cancel")]
         }

@@ -46,6 +46,7 @@ pub mod reasons;
 pub mod releases;
 mod scroll;
 pub mod secrets;
+mod session;
 pub mod stack;
 pub mod stack_changes;
 pub mod stack_down;

@@ -58,6 +58,17 @@ impl Console {
         self.msg(Msg::Flocks(flocks))
     }
 
+    /// With jobs of this flock to follow, which the list has already.
+    pub(crate) fn flock_of(mut self, name: &str) -> Self {
+        self.flock = name.to_owned();
+        self
+    }
+
+    /// Something lies over the screen.
+    pub(crate) fn has_overlay(&self) -> bool {
+        self.model.overlay.is_some()
+    }
+
     /// With a job, or with what has become of it.
     pub(crate) fn job(mut self, row: &JobRow) -> Self {
         self.rows.insert((self.flock.clone(), row.id.clone()), row.clone());

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use shepard_cloud::Clock as _;
 use shepard_cloud::aws::Profile;
+use shepard_cloud::aws::renew::renew;
 use shepard_cloud::local::FlockDir;
 use shepard_cloud::ports::{Redrive, WallClock};
 use shepard_model::JobId;
@@ -214,6 +216,13 @@ impl Carrier {
                 let moved = dlq::redrive(&open, &mut progress).await?;
                 let messages = if moved == 1 { "message" } else { "messages" };
                 Ok(plain(format!("{moved} {messages} moved back into the queue of {flock}")))
+            }
+            Command::Renew { account, code } => {
+                let ends = renew(&Profile::of(&account), code.as_ref()).await?;
+                Ok(plain(match ends {
+                    Some(ends) => format!("the session with AWS is renewed{}", lasts(ends)),
+                    None => "nothing to renew: these credentials are asked for anew by themselves".to_owned(),
+                }))
             }
             Command::RemoveFlock { flock } => {
                 flocks::remove(self.flocks.home(), &self.dir(&flock)?).await?;
@@ -425,6 +434,10 @@ impl Carrier {
             Command::Redrive { flock } => {
                 ("dlq redrive", flock.clone(), Vec::new(), equivalent::redrive(flock))
             }
+            Command::Renew { account, .. } => {
+                let line = equivalent::renew(account.profile.as_deref(), account.region.as_deref());
+                ("renew", String::new(), Vec::new(), line)
+            }
             Command::RemoveFlock { flock } => {
                 ("local rm", flock.clone(), Vec::new(), equivalent::local("rm", flock))
             }
@@ -485,6 +498,12 @@ fn said(verb: &str, done: &[jobs::Done]) -> Result<Done, OperationError> {
 }
 
 /// What the operation is asked for by the form for a new flock; the default for any other command.
+/// How long a session lasts from now on.
+fn lasts(ends_ms: i64) -> String {
+    let minutes = (ends_ms - WallClock.now_ms()).max(0) / 60_000;
+    format!(" for {minutes} minutes")
+}
+
 fn create_request(command: &Command) -> flocks::Create {
     let Command::CreateFlock { name, command, quick_deploy, image, max_jobs } = command else {
         return flocks::Create::default();

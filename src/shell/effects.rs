@@ -17,7 +17,7 @@ use crate::app::store::{ViewJob, ViewResult};
 use crate::app::{Command, Model, Msg, Sub};
 use crate::config::Config;
 use crate::feeds::pump::pump;
-use crate::feeds::{aws, blocking, flocks, jobs, logs};
+use crate::feeds::{aws, blocking, flocks, identity, jobs, logs};
 use crate::operations::discovery::Register;
 use crate::operations::flock::Opener;
 
@@ -248,6 +248,10 @@ async fn feed(
         },
         Sub::Stack(stack) => {
             stacks::feed(stack.clone(), news).await;
+            return End::Quiet;
+        }
+        Sub::Identity { account, .. } => {
+            pump(sub.clone(), identity::Identities::new(account.clone()), news).await;
             return End::Quiet;
         }
         Sub::Log { flock, stream, minutes, .. } => match opener.open(flock).await {

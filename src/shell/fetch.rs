@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use shepard_cloud::{CloudError, aws};
 use shepard_model::{JobId, JobRow};
 
 use crate::app::Msg;
+use crate::app::account::Choices;
 use crate::app::deploy::{Fact, ReleaseRow, Source, Weight};
 use crate::app::effect::Request;
 use crate::app::msg::{
@@ -49,6 +51,7 @@ impl Reader {
                 let row = self.row(&flock, &id).await.map_err(|error| problem(&error));
                 Loaded::Job { flock, id, row: row.map(|row| row.map(Box::new)) }
             }
+            Request::Accounts => Loaded::Accounts(accounts().await.map_err(|error| feeds::problem(&error))),
             Request::Journal => {
                 let journal = self.journal.clone();
                 let entries = blocking(move || journal.tail(JOURNAL)).await;
@@ -153,6 +156,29 @@ impl Reader {
     async fn row(&self, flock: &str, id: &JobId) -> Result<Option<JobRow>, OperationError> {
         Ok(self.flocks.open(flock).await?.ports().table.get(id).await?)
     }
+}
+
+/// The profiles and regions there are.
+async fn accounts() -> Result<Choices, CloudError> {
+    let known = aws::profiles::known().await?;
+    let words = |one: &aws::profiles::Known| {
+        let region = one.region.as_deref().unwrap_or_default();
+        [one.how.as_str(), region]
+            .iter()
+            .filter(|part| !part.is_empty())
+            .copied()
+            .collect::<Vec<_>>()
+            .join("  ")
+    };
+    let profiles = known.iter().map(|one| (one.name.clone(), words(one))).collect();
+    // The regions that profiles name are the likeliest.
+    let mut regions: Vec<String> = known.iter().filter_map(|one| one.region.clone()).collect();
+    regions.sort_unstable();
+    regions.dedup();
+    let others = aws::profiles::REGIONS.iter().map(|region| (*region).to_owned());
+    let others: Vec<String> = others.filter(|region| !regions.contains(region)).collect();
+    regions.extend(others);
+    Ok(Choices { profiles, regions })
 }
 
 /// What becomes of names, as the screens know it.

@@ -1,7 +1,8 @@
 //! Records what happened to a session, one message a line, and reads it back.
 //!
 //! A recording holds what was typed and what was on the screen's data, so its file is for its owner alone (0600).
-//! It never holds a secret: none is ever part of a message.
+//! It never holds a secret: none is ever part of a message, but for what is typed while a code is asked for, and in
+//! place of that the loop hands over [`crate::app::account::HIDDEN`].
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, BufWriter, Write as _};

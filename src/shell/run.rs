@@ -24,6 +24,7 @@ use super::look::Looks;
 use super::pace::{BATCH, BETWEEN_FRAMES, BETWEEN_KEYS, INBOX, SLICE};
 use super::recorder::Recorder;
 use super::terminal::{self, TerminalGuard, Tui};
+use crate::app::account::hidden;
 use crate::app::nav::Place;
 use crate::app::update::act;
 use crate::app::{Action, Effect, Model, Msg, Session, update};
@@ -187,7 +188,7 @@ impl Shell {
 
     fn take(&mut self, msg: Msg) {
         if let Some(recorder) = &mut self.recorder
-            && let Err(error) = recorder.record(&msg)
+            && let Err(error) = recorder.record(hidden(&self.model, &msg).as_ref().unwrap_or(&msg))
         {
             // A full disk must not end the session that is being recorded.
             self.recorder = None;

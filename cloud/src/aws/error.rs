@@ -134,7 +134,9 @@ where
     }
 }
 
-/// The codes of S3, SQS, DynamoDB, Batch, Secrets Manager and of signing, from their API references of 2026-11.
+/// The codes of the services and of signing, from their API references of 2026-11. EC2's `InvalidKeyPair.NotFound` and
+/// its like end in the word that counts. What is only wrong in itself (`ValidationError`, `InsufficientCapabilities`) is told
+/// by the HTTP status.
 pub(super) fn kind_of_code(code: &str) -> Option<Kind> {
     // SQS: `AWS.SimpleQueueService.NonExistentQueue`; Batch and DynamoDB: `…#ResourceNotFoundException`.
     let short = code.rsplit(['.', '#']).next().unwrap_or(code);
@@ -154,7 +156,12 @@ pub(super) fn kind_of_code(code: &str) -> Option<Kind> {
         | "AuthorizationHeaderMalformed"
         | "RequestTimeTooSkewed"
         | "AuthFailure" => Kind::Auth,
-        "ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired" | "RequestExpired" => Kind::Expired,
+        "ExpiredToken"
+        | "ExpiredTokenException"
+        | "TokenRefreshRequired"
+        | "RequestExpired"
+        // SSO, of a sign-in that has run out.
+        | "UnauthorizedException" => Kind::Expired,
         "AccessDenied"
         | "AccessDeniedException"
         | "AllAccessDisabled"
@@ -164,8 +171,12 @@ pub(super) fn kind_of_code(code: &str) -> Option<Kind> {
         | "DecryptionFailure"
         | "EncryptionFailure"
         | "OptInRequired"
+        | "RegionDisabledException"
+        | "NotAuthorized"
         | "UnauthorizedOperation" => Kind::Denied,
         "NoSuchBucket"
+        | "ChangeSetNotFound"
+        | "ChangeSetNotFoundException"
         | "NoSuchKey"
         | "NoSuchVersion"
         | "NoSuchUpload"
@@ -179,6 +190,16 @@ pub(super) fn kind_of_code(code: &str) -> Option<Kind> {
         | "ConditionalRequestConflict"
         | "ConditionalCheckFailedException"
         | "OperationAborted"
+        | "AlreadyExists"
+        | "AlreadyExistsException"
+        | "ResourceConflictException"
+        | "TokenAlreadyExistsException"
+        | "OperationInProgressException"
+        | "InvalidChangeSetStatus"
+        // DynamoDB streams and logs, of a place that is gone: it is begun anew.
+        | "TrimmedDataAccessException"
+        | "ExpiredIteratorException"
+        | "InvalidSequenceTokenException"
         | "ResourceInUseException"
         | "TransactionConflictException" => Kind::Conflict,
         "KmsThrottled"

@@ -6,7 +6,7 @@
 //! | `credentials`, `chain` | whose credentials: a profile's chain of roles, an MFA session, the role of `set-role` |
 //! | `session`, [`set_role`] | sessions that are kept in files: the AWS CLI's, and that of `set-role` |
 //! | [`renew`] | what a renewal of a session takes, and doing it |
-//! | [`identity`] | who one is |
+//! | [`identity`], [`profiles`] | who one is; the profiles and regions there are |
 //! | [`objects`], `upload`, `download`, `writer` | S3; a file as an object and back; an object piece by piece |
 //! | [`queue`] | SQS |
 //! | [`table`], `item`, `value` | DynamoDB; a row and its variables as an item |
@@ -50,6 +50,8 @@ pub mod notice;
 pub mod objects;
 #[cfg(feature = "account")]
 mod paced;
+#[cfg(feature = "account")]
+pub mod profiles;
 pub mod queue;
 pub mod registry;
 #[cfg(feature = "account")]

@@ -27,6 +27,15 @@ pub enum Needs {
     SignIn(String),
 }
 
+/// The MFA device that a profile names, whether or not its own role asks for a code.
+///
+/// # Errors
+/// Configuration files that cannot be read.
+pub async fn device(profile: &Profile) -> Result<Option<String>, CloudError> {
+    let (profiles, name) = profiles(profile).await?;
+    Ok(profiles.get_profile(&name).and_then(|profile| profile.get("mfa_serial")).map(str::to_owned))
+}
+
 /// What is renewed.
 enum Target {
     /// The role of `set-role`.
@@ -105,10 +114,7 @@ async fn guarded(profile: &Profile) -> Result<Vec<AssumeRole>, CloudError> {
 async fn with_serial(profile: &Profile, role: &AssumeRole) -> Result<AssumeRole, CloudError> {
     let serial = match &role.serial {
         Some(serial) => Some(serial.clone()),
-        None => {
-            let (profiles, name) = profiles(profile).await?;
-            profiles.get_profile(&name).and_then(|profile| profile.get("mfa_serial")).map(str::to_owned)
-        }
+        None => device(profile).await?,
     };
     Ok(AssumeRole { serial, ..role.clone() })
 }

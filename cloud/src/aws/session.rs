@@ -230,7 +230,14 @@ pub(super) async fn assume(
     if let Some(code) = code {
         request = request.set_serial_number(role.serial.clone()).token_code(code.reveal());
     }
-    let answer = request.send().await.map_err(|error| failed(ASSUME, &role.arn, &error))?;
+    let answer = request.send().await.map_err(|error| {
+        let mut failed = failed(ASSUME, &role.arn, &error);
+        // STS calls a code that is wrong, or was used already, a thing that is not allowed.
+        if code.is_some() && failed.to_string().contains("MultiFactorAuthentication failed") {
+            failed.kind = Kind::Mfa;
+        }
+        failed
+    })?;
     let arn = answer.assumed_role_user.map(|user| user.arn);
     let Some(found) = answer.credentials else {
         return Err(CloudError::new(ASSUME, &role.arn, Kind::Other).because("no credentials were given"));

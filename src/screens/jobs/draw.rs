@@ -9,6 +9,7 @@ use shepard_model::State;
 use shepard_model::names::input_name;
 
 use super::Jobs;
+use crate::app::account::paused;
 use crate::app::actions::Action;
 use crate::app::aws::ComputeNote;
 use crate::app::model::{FlockJobs, Model};
@@ -37,14 +38,17 @@ pub(super) fn draw(jobs: &Jobs, model: &Model, look: &Look, frame: &mut Frame<'_
     match &known.problem {
         // Too fast is no fault: it goes on, and the title says that it is slower.
         Some(problem) if problem.kind == ProblemKind::Throttled => counts(known, look, first, buf),
-        Some(problem) => banner(look, Weight::Error, &text::clean(&problem.text), "r retry", first, buf),
+        // The banner of the session says that for the whole screen.
+        Some(problem) if !problem.kind.is_of_the_session() || paused(model).is_none() => {
+            banner(look, Weight::Error, &text::clean(&problem.text), "r retry", first, buf);
+        }
         None if stopped && open(known) > 0 => {
             let line = format!("nobody looks after {}, and {} to run", jobs.flock, waiting(open(known)));
             let key = model.session.keymap.keys(Action::JobsStart).first();
             let key = key.map(|key| format!("{key} start")).unwrap_or_default();
             banner(look, Weight::Warning, &line, &key, first, buf);
         }
-        None => counts(known, look, first, buf),
+        _ => counts(known, look, first, buf),
     }
     let table = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
     rows(jobs, known, model, look, table, buf);
