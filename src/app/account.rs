@@ -109,11 +109,9 @@ impl Standing {
     }
 }
 
-/// The account of a flock, by its name; None for a flock of this machine.
+/// The account of a flock, by its name; None for a flock of this machine, and for one of a profile of the old command,
+/// whose name does not say it.
 pub fn account_of(flock: &str) -> Option<Account> {
-    if flock.starts_with(stack::OF_PROFILE) {
-        return Some(Account::default());
-    }
     let (_, profile, region) = stack::parts(flock)?;
     let region = (region != "default").then(|| region.to_owned());
     Some(Account { profile: profile.map(str::to_owned), region, ..Account::default() })
@@ -333,7 +331,7 @@ mod tests {
         let of = |name: &str| account_of(name).map(|account| (account.profile, account.region));
         assert_eq!(of("s@eu-west-1"), Some((None, Some("eu-west-1".to_owned()))));
         assert_eq!(of("s@work/eu-west-1"), Some((Some("work".to_owned()), Some("eu-west-1".to_owned()))));
-        assert_eq!(of("profile:old"), Some((None, None)));
+        assert_eq!(of("profile:old"), None);
     }
 
     #[test]

@@ -58,9 +58,9 @@ impl ProvideCredentials for Finder {
     where
         Self: 'a,
     {
-        future::ProvideCredentials::new(async move {
-            self.find().await.map_err(|error| CredentialsError::provider_error(error))
-        })
+        future::ProvideCredentials::new(
+            async move { self.find().await.map_err(CredentialsError::provider_error) },
+        )
     }
 }
 

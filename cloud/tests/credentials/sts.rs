@@ -40,13 +40,13 @@ fn answer(request: &Request, seconds: i64) -> Reply {
             &format!("<Arn>{arn}</Arn><UserId>A</UserId><Account>123456789012</Account>"),
         );
     }
-    if has("role%2Fforbidden") {
+    if has("%2Fforbidden") {
         return denied(
             "User: arn:aws:iam::123456789012:user/me is not authorized to perform: sts:AssumeRole on resource: \
              arn:aws:iam::123456789012:role/forbidden",
         );
     }
-    if has("role%2Fguarded") && !has("TokenCode=") {
+    if has("%2Fguarded") && !has("TokenCode=") {
         return denied(
             "User: arn:aws:iam::123456789012:user/me is not authorized to perform: sts:AssumeRole on resource: \
              arn:aws:iam::123456789012:role/guarded",
