@@ -64,7 +64,8 @@ pub fn word(kind: ProblemKind) -> &'static str {
         ProblemKind::Offline => "offline",
         ProblemKind::Full => "full",
         ProblemKind::Invalid => "refused",
-        _ => "failed",
+        ProblemKind::Mfa => "needs an MFA code",
+        ProblemKind::Other => "failed",
     }
 }
 
