@@ -25,7 +25,7 @@ pub(super) fn identified(model: &mut Model, news: IdentityNews) -> Vec<Effect> {
     }
     if well && (before || offline) {
         model.ops.say(false, "the session with AWS is there again", now_ms);
-        model.data.aws_again += 1;
+        model.data.asked_again = model.data.asked_again.wrapping_add(1);
         // A code that was asked for meanwhile is not needed any more.
         if matches!(model.overlay, Some(Overlay::Code(_))) {
             model.overlay = None;
@@ -134,7 +134,7 @@ pub(super) fn pick_key(model: &mut Model, mut pick: Pick, key: Key) -> Vec<Effec
     model.ops.say(false, format!("looking at {}", account.label()), now_ms);
     model.account.chosen = Some(account);
     model.account.again += 1;
-    model.data.aws_again += 1;
+    model.data.asked_again = model.data.asked_again.wrapping_add(1);
     // A flock has an account of its own.
     if model.nav.place().flock().is_some() {
         return super::update::go(model, super::nav::Place::Flocks);
