@@ -53,7 +53,7 @@ fn broken(template: &str) -> String {
 }
 
 #[test]
-fn a_flock_is_stood_up_and_changed_after_a_preview_by_keys() {
+fn a_flock_is_stood_up_changed_and_torn_down_by_keys() {
     let (world, account) = (World::new(), Account::start());
     let template = account.file("template.json", &stack::reduced());
     account.python("client('ec2').create_key_pair(KeyName='mine')");
@@ -85,6 +85,20 @@ fn a_flock_is_stood_up_and_changed_after_a_preview_by_keys() {
     term.press("<ctrl-u>").type_text("another-table").press("<enter>");
     term.see("REPLACED, holds data");
     term.press("R").see("Change the settings of pasture");
+    account.python("client('s3').put_object(Bucket=[b['Name'] for b in client('s3').list_buckets()['Buckets'] if 'pasture-inputs' in b['Name']][0], Key='a.zip', Body=b'x')");
+    // Down, with what people put there.
+    term.press("<esc>").gone("esc shows all groups");
+    term.press("<esc>").gone("Change the settings");
+    term.press(":").type_text("tear-down pasture@us-east-1");
+    term.press("<enter>").see("data is kept").see("pasture-inputs").see("1 object");
+    term.press("t").see("data goes too");
+    term.press("X").see("Tear down pasture");
+    term.type_text("pasture");
+    term.press("<enter>").see("pasture is torn down");
+    let left = account.python(
+        "print([b['Name'] for b in client('s3').list_buckets()['Buckets'] if 'pasture' in b['Name']])",
+    );
+    assert_eq!(left.trim(), "[]");
 }
 
 #[test]
