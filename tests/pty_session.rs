@@ -60,8 +60,8 @@ fn a_code_is_typed_and_seen_nowhere() {
     term.press(CODE).see("******");
     term.press("<enter>").see("guarded@123456789012");
     term.gone("AWS asks for a code");
-    term.press("?").see("Everywhere");
-    term.press("<esc>").gone("Everywhere");
+    term.press("?").see("keys · flocks");
+    term.press("<esc>").gone("keys · flocks");
     term.signal(Signal::TERM);
     term.restored();
     assert_eq!(term.ended(), 0);

@@ -154,8 +154,8 @@ actions! {
     HistoryForward = "history-forward", Global, ["]"], "", "Forward again", Look;
     LastScreen = "last-screen", Global, ["-"], "", "Switch between the last two screens", Look;
     Refresh = "refresh", Global, ["r"], "", "Read everything on this screen anew", Look;
-    Profiles = "profiles", Global, ["p"], "", "Pick the profile of AWS that is looked with", Look;
-    Regions = "regions", Global, ["P"], "", "Pick the region of AWS that is looked at", Look;
+    Profiles = "aws-profiles", Global, ["p"], "", "Pick the profile of AWS that is looked with", Look;
+    Regions = "aws-regions", Global, ["P"], "", "Pick the region of AWS that is looked at", Look;
     Renew = "renew", Global, ["."], "", "Renew the session with AWS", Look;
     Mouse = "mouse", Global, ["m"], "", "Mouse: scroll and select here, or the terminal's", Look;
     Redraw = "redraw", Global, ["ctrl-l"], "", "Draw the whole screen anew", Look;
