@@ -22,6 +22,7 @@ use std::time::Duration;
 use ratatui::backend::CrosstermBackend;
 use ratatui::layout::Rect;
 use ratatui::{Terminal, TerminalOptions, Viewport};
+use shepard::app::aws::Following;
 use shepard::app::key::Key;
 use shepard::app::keymap::Keymap;
 use shepard::app::msg::JobsChange;
@@ -86,7 +87,14 @@ fn console(rows: u32) -> Model {
         number += 5_000;
         let caught_up = number >= rows;
         let next = u64::from(number);
-        let change = JobsChange { flock: FLOCK.to_owned(), rows: page, removed: Vec::new(), next, caught_up };
+        let change = JobsChange {
+            flock: FLOCK.to_owned(),
+            rows: page,
+            removed: Vec::new(),
+            next,
+            caught_up,
+            following: Following::Direct,
+        };
         let _ = update(&mut model, Msg::Jobs(change));
     }
     model
@@ -105,7 +113,14 @@ fn changed(rows: u32, count: u32, round: u32) -> JobsChange {
         })
         .collect();
     let next = u64::from(round);
-    JobsChange { flock: FLOCK.to_owned(), rows, removed: Vec::new(), next, caught_up: true }
+    JobsChange {
+        flock: FLOCK.to_owned(),
+        rows,
+        removed: Vec::new(),
+        next,
+        caught_up: true,
+        following: Following::Direct,
+    }
 }
 
 /// Brings changes as the jobs feed does: what came up since the last look, and then a pause.

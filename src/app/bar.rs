@@ -132,7 +132,8 @@ pub fn run(model: &mut Model, line: &str) -> Vec<Effect> {
             if word == "q!" {
                 return vec![Effect::Quit];
             }
-            model.overlay = Some(Overlay::Dialog(Dialog::ask("Quit Shepard?", lines, "Quit", Then::Quit)));
+            model.overlay =
+                Some(Overlay::Dialog(Box::new(Dialog::ask("Quit Shepard?", lines, "Quit", Then::Quit))));
             Vec::new()
         }
         ("jobs", name) if known(model, name) => go(model, Place::Jobs { flock: name.to_owned() }),

@@ -303,7 +303,7 @@ impl Ctx<'_> {
 
     /// Asks a question.
     pub fn ask(&mut self, dialog: Dialog) {
-        *self.overlay = Some(Overlay::Dialog(dialog));
+        *self.overlay = Some(Overlay::Dialog(Box::new(dialog)));
     }
 
     /// Opens a line of input.

@@ -12,7 +12,7 @@ use super::nav::Place;
 #[derive(Debug)]
 pub enum Overlay {
     /// A question.
-    Dialog(Dialog),
+    Dialog(Box<Dialog>),
     /// A line of input at the bottom, that the screen listens to as it is typed.
     Prompt(Prompt),
     /// A code is asked for. No recording holds what is typed into it.

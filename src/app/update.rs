@@ -411,8 +411,12 @@ fn global(model: &mut Model, action: Action) -> Vec<Effect> {
                     lines.extend(
                         model.ops.running.iter().map(|op| format!("Still under way: {}", op.command.title())),
                     );
-                    model.overlay =
-                        Some(Overlay::Dialog(Dialog::ask("Quit Shepard?", lines, "Quit", Then::Quit)));
+                    model.overlay = Some(Overlay::Dialog(Box::new(Dialog::ask(
+                        "Quit Shepard?",
+                        lines,
+                        "Quit",
+                        Then::Quit,
+                    ))));
                     Vec::new()
                 }
             };

@@ -12,7 +12,7 @@ use super::{Context, Exit};
 use crate::cli;
 use crate::operations::batch::{Batched, Progress, Report, batch};
 use crate::operations::preflight::{Plan, Request, Source, examine};
-use crate::operations::{OperationError, Result, equivalent, jobs};
+use crate::operations::{OperationError, Result, equivalent, jobs, old};
 
 /// One job of a batch, as JSON.
 #[derive(Debug, Serialize)]
@@ -189,7 +189,8 @@ fn print(context: &Context<'_>, flock: &Opened, jobs: &[Job], waited: bool) -> R
     for line in columns(&rows) {
         context.out.line(&line)?;
     }
-    if !waited {
+    // A flock that is known by the options of one command line has no name for another.
+    if !waited && !old::is_nameless(flock.name()) {
         context.out.note(&format!("see them with: shepard query --flock {}", flock.name()));
     }
     Ok(())

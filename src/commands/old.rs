@@ -3,16 +3,16 @@
 
 use serde::Serialize;
 use shepard_cloud::Kind;
-use shepard_cloud::aws::set_role::{self, RoleSet};
-use shepard_cloud::aws::{self, Profile, renew};
+use shepard_cloud::aws::{self, Profile};
 use shepard_cloud::stacks::{Resource, Stack, Stacks as _};
 use shepard_model::MfaCode;
 
 use super::output::columns;
-use super::{Context, Exit, batch, by_api, deploy, jobs, profiles, retrieve, secrets};
+use super::{Context, Exit, batch, by_api, deploy, jobs, profiles, retrieve, roles, secrets};
 use crate::cli;
 use crate::operations::old::{Meaning, OldCommand, Typed, meaning, wants_profile};
 use crate::operations::profiles::{Store, Values};
+use crate::operations::roles::Wanted;
 use crate::operations::{OperationError, Result};
 
 /// The command of a command line; None where there is none, which prints the help.
@@ -46,7 +46,7 @@ pub(super) async fn run(context: &Context<'_>, line: &cli::Old) -> Result<Exit> 
     let typed: Typed<'_> = line.typed().collect();
     let store = Store::of(context.config);
     let profile = if wants_profile(command, &typed)? { current(context, &store)? } else { None };
-    let meant = meaning(command, &typed, profile.as_ref().map(|(name, values)| (name.as_str(), values)))?;
+    let mut meant = meaning(command, &typed, profile.as_ref().map(|(name, values)| (name.as_str(), values)))?;
     match command {
         OldCommand::Help => return help(context),
         OldCommand::Update | OldCommand::CheckUpdate => return update(context),
@@ -62,12 +62,12 @@ pub(super) async fn run(context: &Context<'_>, line: &cli::Old) -> Result<Exit> 
         OldCommand::ClearProfileConfig => return profiles::clear(context, &store),
         OldCommand::CheckProfile => return profiles::check(context, &store),
         OldCommand::WhereAmI => return profiles::place(context, &store),
-        OldCommand::CheckRole => return check_role(context),
-        OldCommand::ReleaseRole => return release_role(context),
+        OldCommand::CheckRole => return roles::check(context),
+        OldCommand::ReleaseRole => return roles::release(context),
         OldCommand::SetRole => return set_role(context, &meant, code(line)?).await,
         _ => {}
     }
-    authenticate(&meant, code(line)?).await?;
+    authenticate(context, &mut meant, code(line)?).await?;
     let context = &context.given(meant.target.clone());
     Box::pin(on_aws(context, command, &meant)).await
 }
@@ -136,41 +136,38 @@ fn code(line: &cli::Old) -> Result<Option<MfaCode>> {
     code.map_err(|error| OperationError::Usage(error.to_string()))
 }
 
-/// Has a session of the role with a code, where one was given. It is kept, so that the next command needs none.
-async fn authenticate(meant: &Meaning, code: Option<MfaCode>) -> Result<()> {
-    if let Some(code) = code {
-        renew::renew(&Profile::of(&meant.target.account), Some(&code)).await?;
+/// Decides in whose name the rest is done: as the role that is set, where that is the one that is wanted, else as the one
+/// that is wanted, with a code where it asks for one.
+async fn authenticate(context: &Context<'_>, meant: &mut Meaning, code: Option<MfaCode>) -> Result<()> {
+    if meant.target.account.role.is_none() && code.is_none() {
+        return Ok(());
     }
+    let mut wanted = wanted(meant, code);
+    wanted.dont_assume = meant.target.account.role.is_none();
+    let (effective, _) = roles::identified(context, &mut wanted).await?;
+    let role = effective.profile.role;
+    let account = &mut meant.target.account;
+    account.serial = role.as_ref().and_then(|role| role.serial.clone());
+    account.role = role.map(|role| role.arn);
     Ok(())
 }
 
-async fn set_role(context: &Context<'_>, meant: &Meaning, code: Option<MfaCode>) -> Result<Exit> {
-    let wanted = RoleSet {
-        account: meant.value("account_number").to_owned(),
-        role: meant.value("role_to_assume_to_target_account").to_owned(),
-        arn: meant.target.account.role.clone(),
-        serial: meant.target.account.serial.clone(),
-        expires_ms: None,
-    };
-    let set = set_role::set(&Profile::default(), &wanted, code.as_ref()).await?;
-    context.out.line(&set.again().arn)?;
-    Ok(Exit::Ok)
-}
-
-fn release_role(context: &Context<'_>) -> Result<Exit> {
-    let was = set_role::release()?;
-    context.out.note(if was { "the role is released" } else { "no role was set" });
-    Ok(Exit::Ok)
-}
-
-fn check_role(context: &Context<'_>) -> Result<Exit> {
-    match set_role::active()? {
-        Some(set) => {
-            let ended = if set.has_expired() { " (its session has ended)" } else { "" };
-            context.out.line(&format!("{} {}{ended}", set.account, set.role))?;
-        }
-        None => context.out.note("no role is set"),
+fn wanted(meant: &Meaning, code: Option<MfaCode>) -> Wanted {
+    let account = &meant.target.account;
+    Wanted {
+        profile: account.profile.clone(),
+        region: account.region.clone(),
+        account: meant.given("account_number").map(str::to_owned),
+        role: meant.given("role_to_assume_to_target_account").map(str::to_owned),
+        serial: account.serial.clone(),
+        code,
+        ..Wanted::default()
     }
+}
+
+async fn set_role(context: &Context<'_>, meant: &Meaning, code: Option<MfaCode>) -> Result<Exit> {
+    let set = roles::chosen(context, &mut wanted(meant, code)).await?;
+    context.out.line(&set.again().arn)?;
     Ok(Exit::Ok)
 }
 

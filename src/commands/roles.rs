@@ -16,7 +16,7 @@ use shepard_model::MfaCode;
 use super::output::{columns, local_time};
 use super::{Context, Exit};
 use crate::cli;
-use crate::operations::roles::{self, Wanted};
+use crate::operations::roles::{self, Effective, Wanted};
 use crate::operations::{OperationError, Result};
 
 #[derive(Serialize)]
@@ -49,16 +49,22 @@ struct Renewed {
 
 pub(super) async fn whoami(context: &Context<'_>, arguments: cli::Who) -> Result<Exit> {
     let mut wanted = wanted_by(arguments);
-    let (effective, who) = match roles::who(&wanted).await {
-        Ok(found) => found,
-        Err(error) => {
-            wanted.code = Some(asked(context, &wanted, error).await?);
-            roles::who(&wanted).await?
-        }
-    };
-    note(context, effective.note.as_deref());
+    let (_, who) = identified(context, &mut wanted).await?;
     print(context, wanted.profile.as_deref(), &who)?;
     Ok(Exit::Ok)
+}
+
+/// In whose name AWS is asked, once AWS knows them. A code that is missing is asked for.
+pub(super) async fn identified(context: &Context<'_>, wanted: &mut Wanted) -> Result<(Effective, Identity)> {
+    let found = match roles::who(wanted).await {
+        Ok(found) => found,
+        Err(error) => {
+            wanted.code = Some(asked(context, wanted, error).await?);
+            roles::who(wanted).await?
+        }
+    };
+    note(context, found.0.note.as_deref());
+    Ok(found)
 }
 
 pub(super) async fn renew(context: &Context<'_>, arguments: cli::Renew) -> Result<Exit> {
@@ -94,13 +100,7 @@ pub(super) async fn set(context: &Context<'_>, arguments: cli::SetRole) -> Resul
         code: code(arguments.mfa_token)?,
         ..wanted_by(arguments.who)
     };
-    let set = match roles::set(&wanted).await {
-        Ok(set) => set,
-        Err(error) => {
-            wanted.code = Some(asked(context, &wanted, error).await?);
-            roles::set(&wanted).await?
-        }
-    };
+    let set = chosen(context, &mut wanted).await?;
     if context.out.is_json() {
         context.out.json(&Checked { set: Some(shown(&set)) })?;
     } else {
@@ -108,6 +108,17 @@ pub(super) async fn set(context: &Context<'_>, arguments: cli::SetRole) -> Resul
         context.out.note(&until(&set));
     }
     Ok(Exit::Ok)
+}
+
+/// Sets a role. A code that is missing is asked for.
+pub(super) async fn chosen(context: &Context<'_>, wanted: &mut Wanted) -> Result<RoleSet> {
+    match roles::set(wanted).await {
+        Ok(set) => Ok(set),
+        Err(error) => {
+            wanted.code = Some(asked(context, wanted, error).await?);
+            roles::set(wanted).await
+        }
+    }
 }
 
 pub(super) fn release(context: &Context<'_>) -> Result<Exit> {

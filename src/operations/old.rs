@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 
+use shepard_model::stack::OF_PROFILE;
 use shepard_model::{Account, AwsFlockInfo};
 
 use super::error::{OperationError, Result};
@@ -92,6 +93,14 @@ impl OldCommand {
     pub fn uses_profile(self) -> bool {
         self.required().contains(&"account_number")
     }
+}
+
+/// What a flock is called that only the options of one command line name.
+const NAMELESS: &str = "-";
+
+/// Whether a flock has no name that another command line could find it by.
+pub fn is_nameless(flock: &str) -> bool {
+    flock.strip_prefix(OF_PROFILE) == Some(NAMELESS)
 }
 
 /// Options as they were typed, by name.
@@ -189,7 +198,7 @@ pub fn meaning(command: OldCommand, typed: &Typed<'_>, profile: Option<(&str, &V
     let account = Account { role: arn.filter(|_| assumes), serial, ..Account::default() };
     let named: BTreeMap<String, String> =
         values.iter().map(|(option, value)| ((*option).to_owned(), value.clone())).collect();
-    let name = profile.filter(|_| use_profile).map_or("-", |(name, _)| name);
+    let name = profile.filter(|_| use_profile).map_or(NAMELESS, |(name, _)| name);
     let target = AwsFlockInfo::from_profile(&account, name, &named);
     // It goes where it is needed and nowhere else.
     values.remove("mfa_token");

@@ -170,6 +170,17 @@ impl Behaviour for Profiles {
         if self.edited.is_some() { &[Scope::Form] } else { &[Scope::Profiles, Scope::Table] }
     }
 
+    fn without(&self) -> &'static [Action] {
+        &[
+            Action::Open,
+            Action::Filter,
+            Action::Sort,
+            Action::SortReverse,
+            Action::ScrollLeft,
+            Action::ScrollRight,
+        ]
+    }
+
     fn enter(&mut self, ctx: &mut Ctx<'_>) {
         ctx.effect(Effect::Load(Request::Profiles));
     }

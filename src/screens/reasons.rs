@@ -52,6 +52,10 @@ impl Behaviour for Reasons {
         &[Scope::Table]
     }
 
+    fn without(&self) -> &'static [Action] {
+        &[Action::Filter, Action::Sort, Action::SortReverse, Action::ScrollLeft, Action::ScrollRight]
+    }
+
     fn enter(&mut self, ctx: &mut Ctx<'_>) {
         self.count(ctx.data, ctx.size.1);
     }

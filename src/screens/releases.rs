@@ -102,6 +102,17 @@ impl Behaviour for Releases {
         &[Scope::Releases, Scope::Table]
     }
 
+    fn without(&self) -> &'static [Action] {
+        &[
+            Action::Open,
+            Action::Filter,
+            Action::Sort,
+            Action::SortReverse,
+            Action::ScrollLeft,
+            Action::ScrollRight,
+        ]
+    }
+
     fn enter(&mut self, ctx: &mut Ctx<'_>) {
         self.read(ctx);
     }

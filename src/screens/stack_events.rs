@@ -154,7 +154,7 @@ impl Behaviour for StackEvents {
                 self.settle(ctx.size.1);
             }
             News::Progress(Command::Stack(command), _) if *command.stack() == self.stack => {
-                self.failed = None
+                self.failed = None;
             }
             News::Finished(Command::Stack(command), result) if *command.stack() == self.stack => {
                 self.failed = result.as_ref().err().map(|problem| problem.text.clone());
@@ -213,7 +213,7 @@ impl Behaviour for StackEvents {
             banner(look, Weight::Error, &text::clean(&problem.text), "tries again", line(area), buf);
             area = below(area, 1);
         }
-        if self.known.value.is_none() && self.op(model).is_none() {
+        if self.known.value.is_none() && self.op(model).is_none() && self.failed.is_none() {
             if self.known.problem.is_none() {
                 let reading = format!("reading the events of {}{}", self.stack.stack, look.glyphs.ellipsis);
                 layout::put(buf, area.x + 1, area.y, area.width, &reading, look, Role::Muted);

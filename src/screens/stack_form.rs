@@ -273,7 +273,7 @@ impl StackForm {
             return ctx.say(true, "the template's settings are not known yet");
         }
         self.settings.check();
-        if self.settings.to_first_error() {
+        if self.settings.focus_first_error() {
             return;
         }
         let Some(checks) = self.fresh() else {
@@ -284,7 +284,7 @@ impl StackForm {
         };
         if let Some(wrong) = checks.facts.iter().find(|fact| fact.weight == Weight::Wrong) {
             let about = wrong.about.clone();
-            self.settings.to_setting(&about);
+            self.settings.focus_setting(&about);
             return ctx.say(true, "mend what is wrong first; pgdn shows all that was found");
         }
         self.send(ctx);

@@ -60,6 +60,11 @@ impl Account {
         account
     }
 
+    /// Where it listens.
+    pub fn address(&self) -> std::net::SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.port).into()
+    }
+
     fn endpoint(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }

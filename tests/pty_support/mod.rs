@@ -4,6 +4,7 @@
 //! only after [`PATIENCE`], with the screen in the message.
 #![allow(dead_code, missing_docs, unreachable_pub)]
 
+pub mod meadow;
 pub mod ministack;
 
 use std::fs::{self, File};

@@ -86,7 +86,7 @@ impl Finder {
         {
             return role.credentials();
         }
-        if !self.from_environment() {
+        if !self.is_of_environment() {
             let (profiles, name) = self.profiles().await?;
             let found = chain(&profiles, &name)
                 .map_err(|broken| CloudError::new("use the profile", &name, Kind::Invalid).because(broken))?;
@@ -109,7 +109,7 @@ impl Finder {
     }
 
     /// The environment holds keys that count.
-    fn from_environment(&self) -> bool {
+    fn is_of_environment(&self) -> bool {
         let set = |name: &str| std::env::var(name).is_ok_and(|value| !value.trim().is_empty());
         self.profile.name.is_none()
             && self.profile.file.is_none()

@@ -145,7 +145,7 @@ fn tell_proposal(context: &Context<'_>, proposal: &Proposal) -> Result<()> {
             Replacement::No => "",
         };
         let causes = change.causes.join(", ");
-        [&change.action, &change.logical, &change.kind, replaced, &causes].map(|cell| shown(cell)).to_vec()
+        [&change.action, &change.logical, &change.kind, replaced, &causes].map(shown).to_vec()
     };
     for line in columns(&proposal.changes.iter().map(row).collect::<Vec<_>>()) {
         context.out.note(&line);

@@ -99,8 +99,10 @@ impl Reach for World {
     }
     async fn stacks(&self, account: &Account) -> Arc<dyn Stacks> {
         self.opened.lock().expect("lock").push(account.label());
-        let fake = self.accounts.get(&account.label()).cloned().unwrap_or_default();
-        fake
+        match self.accounts.get(&account.label()) {
+            Some(fake) => Arc::clone(fake) as Arc<dyn Stacks>,
+            None => Arc::new(Fake::default()),
+        }
     }
 }
 

@@ -210,7 +210,7 @@ impl Settings {
     }
 
     /// Gives the focus to a setting by its name.
-    pub(super) fn to_setting(&mut self, name: &str) {
+    pub(super) fn focus_setting(&mut self, name: &str) {
         let place = |group: &Folder| group.settings.iter().position(|one| one.parameter.name == name);
         let found = self.groups.iter().enumerate().find_map(|(at, group)| Some((at, place(group)?)));
         if let Some((group, at)) = found {
@@ -226,7 +226,7 @@ impl Settings {
     }
 
     /// Gives the focus to the first row that is wrong. False if none is.
-    pub(super) fn to_first_error(&mut self) -> bool {
+    pub(super) fn focus_first_error(&mut self) -> bool {
         if let Some(at) = self.base.iter().position(|field| field.error.is_some()) {
             self.filter.clear();
             self.focus_on(Some(Row::Base(at)));
@@ -235,7 +235,7 @@ impl Settings {
         let all = self.groups.iter().flat_map(|group| &group.settings);
         let wrong = all.into_iter().find(|one| one.field.error.is_some());
         let name = wrong.map(|one| one.parameter.name.clone());
-        name.inspect(|name| self.to_setting(name)).is_some()
+        name.inspect(|name| self.focus_setting(name)).is_some()
     }
 
     /// A person has changed a setting.
