@@ -14,12 +14,21 @@ pub mod pump;
 pub mod stack;
 
 use shepard_cloud::{CloudError, Kind};
+use shepard_model::denied::denied;
 
 use crate::app::remote::{Problem, ProblemKind};
 
 /// An error of a port as the screens know it.
 pub fn problem(error: &CloudError) -> Problem {
-    Problem::new(kind(error.kind), error.to_string())
+    Problem::new(kind(error.kind), words(error.to_string()))
+}
+
+/// What is said of an error. An action that was denied comes before who may not do it, because a line is cut at its end.
+pub fn words(said: String) -> String {
+    match denied(&said) {
+        Some(denied) => format!("{} is not allowed: {said}", denied.action),
+        None => said,
+    }
 }
 
 /// The kind of an error as the screens know it.

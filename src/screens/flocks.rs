@@ -27,6 +27,8 @@ const AROUND: u16 = 5;
 const BODY_TOP: u16 = 3;
 /// From so many columns on the way jobs run is said in whole words.
 const ROOMY: u16 = 100;
+/// Columns of a flock's name at most, where the rest of the row needs room.
+const WIDEST: usize = 24;
 /// Columns of a flock's sparkline.
 const SPARK: usize = 12;
 
@@ -295,8 +297,11 @@ impl Behaviour for Flocks {
         let on_aws = !model.data.aws.flocks.is_empty();
         let narrow = area.width < ROOMY && !self.wide;
         let by = |by: By, descending: bool| (self.by == by).then_some(descending != self.reverse);
+        // The name of a flock on AWS says where it is, at its end.
+        let longest = shown.iter().map(|flock| text::width(&flock.name)).max().unwrap_or(0);
+        let name = if on_aws { u16::try_from(longest.clamp(14, WIDEST)).unwrap_or(14) } else { 14 };
         let columns = [
-            Column::new("FLOCK", 14).grow(3).sorted(by(By::Name, false)),
+            Column::new("FLOCK", name).grow(3).sorted(by(By::Name, false)),
             Column::new("STATE", 9).grow(1).priority(2),
             Column::new("WHERE", 12).grow(1).priority(if on_aws { 4 } else { 8 }),
             Column::new("OPEN", 7).align(Align::Right).sorted(by(By::Open, true)),

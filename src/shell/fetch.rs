@@ -195,7 +195,7 @@ pub(super) fn problem(error: &OperationError) -> Problem {
         (_, Class::Usage | Class::Refused) => ProblemKind::Invalid,
         (_, Class::Environment) => ProblemKind::Other,
     };
-    Problem::new(kind, error.to_string())
+    Problem::new(kind, feeds::words(error.to_string()))
 }
 
 /// A finding as the screens know it.

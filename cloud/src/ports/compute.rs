@@ -84,7 +84,7 @@ pub struct ComputeTry {
     pub exit_code: Option<i32>,
     /// Why it ended, in the words of the container's engine or of the compute: `OutOfMemoryError: …`, `Host EC2 …`.
     pub reason: Option<String>,
-    /// Where its log is, as [`Logs::read`] takes it.
+    /// Where its log is, as [`Logs::read`](crate::ports::Logs::read) takes it.
     pub log_stream: Option<String>,
 }
 
