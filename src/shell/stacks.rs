@@ -360,8 +360,8 @@ pub(super) async fn carry_out(command: StackCommand, tell: &Tell<'_>) -> Result<
             Ok(plain("the change set is thrown away; nothing was changed".to_owned()))
         }
         StackCommand::Down { stack, data } => {
-            // The name that was typed speaks for the protection as well.
-            let request = down::Request { name: stack.stack.clone(), delete_data: data, unprotect: true };
+            // Somebody protected it so that a name is not enough: that is lifted on a command line.
+            let request = down::Request { name: stack.stack.clone(), delete_data: data, unprotect: false };
             let done = down::down(&site, &request, &watch).await?;
             let left = match done.kept.len() {
                 0 => "nothing of it is left".to_owned(),
@@ -384,7 +384,7 @@ pub(super) fn equivalent(command: &StackCommand) -> Vec<String> {
         StackCommand::Propose(_) => vec!["update", name, "--dry-run"],
         StackCommand::Accept { .. } => vec!["update", name, "--yes"],
         StackCommand::Reject { .. } => return Vec::new(),
-        StackCommand::Down { .. } => vec!["down", name, "--unprotect", "--yes", name],
+        StackCommand::Down { .. } => vec!["down", name, "--yes", name],
     };
     let words = ["shepard", "stack"].into_iter().chain(words);
     let mut line: Vec<String> = words.map(str::to_owned).collect();

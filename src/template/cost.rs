@@ -18,12 +18,12 @@ pub struct Price {
     pub unit: &'static str,
     /// Where the price is from.
     pub source: &'static str,
-    /// When it was so.
+    /// When that was looked up; these were written down from memory and have to be checked where it matters.
     pub date: &'static str,
 }
 
 const fn price(what: &'static str, monthly: f64, unit: &'static str, source: &'static str) -> Price {
-    Price { what, monthly, unit, source, date: "2025-06" }
+    Price { what, monthly, unit, source, date: "from memory" }
 }
 
 /// The prices that are reckoned with.
@@ -56,7 +56,7 @@ pub struct Line {
 }
 
 /// What is said beside the lines.
-pub const NOTE: &str = "an estimate for a month without jobs, at list prices of us-east-1; what is stored and what jobs use comes on top";
+pub const NOTE: &str = "an estimate for a month without jobs, at list prices of us-east-1 as we remember them; what is stored and what jobs use comes on top";
 
 /// What costs something, the dearest first. Empty values count as none.
 pub fn idle(values: &Values) -> Vec<Line> {

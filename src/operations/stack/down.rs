@@ -141,7 +141,7 @@ fn refuse_losses(target: &Target, request: &Request) -> Result<()> {
     let name = &target.stack.name;
     if target.stack.protected && !request.unprotect {
         return Err(OperationError::Refused(format!(
-            "stack {name} is protected against removal; --unprotect lifts that"
+            "stack {name} is protected against removal; `shepard stack down {name} --unprotect` lifts that"
         )));
     }
     let lost = target.resources.iter().filter(|one| {
