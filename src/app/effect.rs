@@ -46,6 +46,8 @@ pub enum Sub {
     Flocks,
     /// The flocks on AWS.
     AwsFlocks {
+        /// An account that was picked, beside those of the configuration.
+        picked: Option<Account>,
         /// Counted up to ask again at once.
         again: u32,
     },

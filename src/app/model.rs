@@ -217,7 +217,7 @@ impl Model {
         // Listing stacks costs calls: only where the list is looked at, or a flock is shown that was not found yet.
         let listed = self.nav.place().flock().is_none_or(|flock| self.data.flock(flock).is_none());
         if listed {
-            subs.push(Sub::AwsFlocks { again: self.data.asked_again });
+            subs.push(Sub::AwsFlocks { picked: self.account.chosen.clone(), again: self.data.asked_again });
         }
         if let Some(screen) = self.nav.screen() {
             subs.extend(screen.subscriptions(&self.data));

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use async_trait::async_trait;
 use futures_util::stream::{self, StreamExt as _};
@@ -62,6 +62,8 @@ pub struct Register {
 struct Inner {
     /// What is asked, before regions are known; empty where AWS is not used on this machine.
     asked: Vec<Account>,
+    /// What somebody picked last. It comes beside the accounts of the configuration, and in place of the environment's.
+    picked: std::sync::Mutex<Option<Account>>,
     settings: Vec<AccountSetting>,
     reach: Box<dyn Reach>,
     clock: Arc<dyn Clock>,
@@ -77,7 +79,7 @@ struct Inner {
 
 impl fmt::Debug for Register {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Register").field("asked", &self.inner.asked).finish_non_exhaustive()
+        f.debug_struct("Register").field("asked", &self.asked()).finish_non_exhaustive()
     }
 }
 
@@ -101,6 +103,7 @@ impl Register {
         }
         let inner = Inner {
             asked,
+            picked: std::sync::Mutex::new(None),
             settings: config.accounts.clone(),
             profiles: Store::of(config),
             given: None,
@@ -123,7 +126,21 @@ impl Register {
 
     /// Nothing is ever asked: AWS is not used on this machine.
     pub fn is_silent(&self) -> bool {
-        self.inner.asked.is_empty()
+        self.asked().is_empty()
+    }
+
+    /// Asks this account from now on, until another one is picked.
+    pub fn pick(&self, account: &Account) {
+        *self.inner.picked.lock().unwrap_or_else(PoisonError::into_inner) = Some(account.clone());
+    }
+
+    fn asked(&self) -> Vec<Account> {
+        let picked = self.inner.picked.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(picked) = picked else { return self.inner.asked.clone() };
+        let mut asked = self.inner.asked.clone();
+        asked.retain(|account| *account != Account::default() && *account != picked);
+        asked.push(picked);
+        asked
     }
 
     /// How an account stands out, and whether it may be changed.
@@ -140,8 +157,7 @@ impl Register {
         {
             return found.clone();
         }
-        let asked = stream::iter(self.inner.asked.clone())
-            .map(|account| async move { self.of_account(&account).await });
+        let asked = stream::iter(self.asked()).map(|account| async move { self.of_account(&account).await });
         let found: Vec<Found> =
             asked.buffered(AT_ONCE).collect::<Vec<_>>().await.into_iter().flatten().collect();
         *last = Some((self.inner.clock.now_ms(), found.clone()));
@@ -187,7 +203,7 @@ impl Register {
 
     /// A flock by its stack's name alone.
     async fn by_stack(&self, name: &str) -> Result<AwsFlockInfo> {
-        let asked = stream::iter(self.inner.asked.clone()).map(|account| async move {
+        let asked = stream::iter(self.asked()).map(|account| async move {
             match self.located(&account).await {
                 Ok(account) => (account.clone(), self.stack(&account, name).await),
                 Err(error) => (account, Err(error.into())),
@@ -203,7 +219,7 @@ impl Register {
         }
         match (flocks.len(), failed.is_empty()) {
             (1, true) => flocks.pop().ok_or_else(|| OperationError::NotFound(name.to_owned())),
-            (0, true) => Err(self.none(name, &self.inner.asked).await),
+            (0, true) => Err(self.none(name, &self.asked()).await),
             (0, false) if failed.len() == 1 => Err(failed.remove(0).1),
             (0, false) => {
                 let (account, error) = failed.remove(0);

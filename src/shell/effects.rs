@@ -213,7 +213,10 @@ async fn feed(
             pump(sub.clone(), flocks::Flocks::new(opener.home().clone()), news).await;
             return End::Quiet;
         }
-        Sub::AwsFlocks { again } => {
+        Sub::AwsFlocks { picked, again } => {
+            if let Some(account) = picked {
+                register.pick(account);
+            }
             if *again > 0 {
                 register.refresh().await;
             }

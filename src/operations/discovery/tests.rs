@@ -191,6 +191,29 @@ async fn without_an_aws_configuration_nothing_is_asked() {
 }
 
 #[tokio::test]
+async fn an_account_that_somebody_picks_is_asked_as_well() {
+    let fakes = || vec![("a/r-1", fake(vec![ours("one")])), ("a/r-2", fake(vec![ours("prod")]))];
+    let of = |region: &str| Account {
+        profile: Some("a".into()),
+        region: Some(region.into()),
+        ..Account::default()
+    };
+    // In place of the environment's, and of the one that was picked before.
+    let alone = set(&config("", true), fakes());
+    alone.register.pick(&of("r-3"));
+    alone.register.pick(&of("r-2"));
+    assert_eq!(shown(&alone.register.flocks().await), ["prod@a/r-2"]);
+    assert_eq!(alone.register.find("prod").await.expect("found").name, "prod@a/r-2");
+    // Beside those of the configuration, each once.
+    let beside = set(&config("[[accounts]]\nprofile = 'a'\nregion = 'r-1'", false), fakes());
+    beside.register.pick(&of("r-1"));
+    assert_eq!(shown(&beside.register.flocks().await), ["one@a/r-1"]);
+    beside.register.refresh().await;
+    beside.register.pick(&of("r-2"));
+    assert_eq!(shown(&beside.register.flocks().await), ["one@a/r-1", "prod@a/r-2"]);
+}
+
+#[tokio::test]
 async fn the_environments_account_is_asked_in_its_own_region() {
     let set = set(&config("", true), vec![("home-1", fake(vec![ours("prod")]))]);
     assert_eq!(shown(&set.register.flocks().await), ["prod@home-1"]);
