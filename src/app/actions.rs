@@ -193,6 +193,8 @@ actions! {
     FlockStart = "flock-start", Flocks, ["z"], "start/stop", "Start the flock's supervisor, or stop it", Change;
     FlockDescribe = "flock-describe", Flocks, ["d"], "", "Where the flock keeps its things, and its settings", Look;
     FlockRedrive = "flock-redrive", Flocks, ["Q"], "", "Move its dead letters back into the queue (asks)", Change;
+    FlockQuickDeploy = "flock-quick-deploy", Flocks, ["u"], "", "Put a folder with a run.sh where its jobs find it", Change;
+    FlockApi = "flock-api", Flocks, ["J"], "", "Make jobs of JSON, without an upload", Change;
     FlockRemove = "flock-remove", Flocks, ["X"], "", "Remove the flock, or tear its stack down (asks)", Danger;
     FlockStandUp = "stand-up", Flocks, ["A"], "stand up", "Stand up a flock on AWS", Change;
     FlockProfiles = "profiles", Flocks, ["O"], "", "Profiles of the old command", Look;

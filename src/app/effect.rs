@@ -1,5 +1,7 @@
 //! Everything the core asks of the outside, as data. The shell carries effects out; the core never waits.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use shepard_model::{Account, JobId, MfaCode};
 
@@ -260,6 +262,20 @@ pub enum Command {
         /// What the person saw would become of each name; None where nothing could be compared.
         seen: Option<Box<SecretsDiff>>,
     },
+    /// Put a folder with a `run.sh` into its quick-deploy bucket.
+    QuickDeploy {
+        /// Of which flock.
+        flock: String,
+        /// The folder.
+        path: String,
+    },
+    /// Make jobs without an upload.
+    BatchApi {
+        /// Of which flock.
+        flock: String,
+        /// What was typed: JSON, or a file that holds it.
+        typed: Variables,
+    },
     /// Move its dead letters back into its queue.
     Redrive {
         /// Of which flock.
@@ -281,6 +297,16 @@ pub enum Command {
     Profile(ProfileCommand),
     /// About a stack.
     Stack(StackCommand),
+}
+
+/// Variables of jobs, which are nobody's to repeat.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Variables(pub String);
+
+impl fmt::Debug for Variables {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Variables(…)")
+    }
 }
 
 impl Command {
@@ -308,6 +334,8 @@ impl Command {
             Self::StartFlock { flock } => format!("start {flock}"),
             Self::StopFlock { flock } => format!("stop {flock}"),
             Self::PushSecrets { flock, path, .. } => format!("push the secrets of {path} to {flock}"),
+            Self::QuickDeploy { flock, path } => format!("put {path} where the jobs of {flock} find it"),
+            Self::BatchApi { flock, .. } => format!("make jobs of {flock}"),
             Self::Redrive { flock } => format!("move the dead letters of {flock} back"),
             Self::Renew { .. } => "renew the session".to_owned(),
             Self::RemoveFlock { flock } => format!("remove {flock}"),

@@ -142,6 +142,10 @@ pub enum Ask {
     SaveTo,
     /// A folder to fetch results into.
     FetchTo,
+    /// A folder of quick-deploy code.
+    QuickDeploy,
+    /// Variables of jobs, or a file that holds them.
+    Variables,
     /// A repository to look into.
     Repository,
     /// A parameter of a template; every keystroke counts.
@@ -157,6 +161,8 @@ impl Ask {
             Self::Time => "jump to time (14:05, 14:05:30, -10m)",
             Self::SaveTo => "save to",
             Self::FetchTo => "fetch results into",
+            Self::QuickDeploy => "folder with a run.sh",
+            Self::Variables => "JSON of one job or a list, or a file of it",
             Self::Repository => "repository (empty is the flock's own)",
             Self::Parameter => "find a setting",
         }
@@ -164,7 +170,7 @@ impl Ask {
 
     /// Its text is a path, to be completed with Tab.
     pub fn is_path(self) -> bool {
-        matches!(self, Self::SaveTo | Self::FetchTo)
+        matches!(self, Self::SaveTo | Self::FetchTo | Self::QuickDeploy | Self::Variables)
     }
 }
 

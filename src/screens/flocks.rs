@@ -8,7 +8,7 @@ use shepard_model::{Isolation, State};
 
 use super::{Behaviour, News};
 use crate::app::actions::{Action, Scope};
-use crate::app::effect::{Command, Sub};
+use crate::app::effect::{Command, Sub, Variables};
 use crate::app::model::{Ctx, Data, History, Model};
 use crate::app::msg::FlockRow;
 use crate::app::nav::Place;
@@ -51,6 +51,8 @@ pub struct Flocks {
     by: By,
     reverse: bool,
     wide: bool,
+    /// The flock that a line of input is about.
+    asked_of: Option<String>,
 }
 
 fn open(flock: &FlockRow) -> u64 {
@@ -216,6 +218,20 @@ impl Behaviour for Flocks {
                     Action::FlockDeploy => ctx.go(Place::Deploy { flock: name }),
                     Action::FlockReleases => ctx.go(Place::Releases { flock: name }),
                     Action::FlockStart => start_or_stop(ctx, &name),
+                    Action::FlockQuickDeploy => {
+                        self.asked_of = Some(name);
+                        ctx.prompt(Prompt::new(Ask::QuickDeploy, ""));
+                    }
+                    Action::FlockApi if flock.aws.is_none() => ctx.say(
+                        true,
+                        format!(
+                            "{name} is a flock of this machine, which has no endpoint: b batches a folder"
+                        ),
+                    ),
+                    Action::FlockApi => {
+                        self.asked_of = Some(name);
+                        ctx.prompt(Prompt::new(Ask::Variables, ""));
+                    }
                     Action::FlockRedrive if flock.dead == 0 => {
                         ctx.say(false, format!("no upload of {name} was given up on"));
                     }
@@ -264,6 +280,17 @@ impl Behaviour for Flocks {
         {
             self.filter.clone_from(text);
             self.settle(ctx.data, ctx.size.1);
+            return;
+        }
+        let Some(flock) = self.asked_of.clone() else { return };
+        match (ask, event) {
+            (Ask::QuickDeploy, PromptEvent::Entered(path)) if !path.trim().is_empty() => {
+                ctx.run(Command::QuickDeploy { flock, path: path.trim().to_owned() });
+            }
+            (Ask::Variables, PromptEvent::Entered(typed)) if !typed.trim().is_empty() => {
+                ctx.run(Command::BatchApi { flock, typed: Variables(typed.trim().to_owned()) });
+            }
+            _ => {}
         }
     }
 

@@ -159,6 +159,22 @@ fn a_flock_on_aws_has_no_supervisor_and_its_dead_letters_are_moved_back_after_a_
 }
 
 #[test]
+fn jobs_by_api_and_quick_deploy_are_asked_for_by_a_line_and_no_variable_is_repeated() {
+    let console = listed().press("jjJ").press("{\"KEY\": \"hunter2\"}<enter>");
+    let [Command::BatchApi { flock, typed }] = &console.commands()[..] else {
+        panic!("{:?}", console.commands())
+    };
+    assert_eq!((flock.as_str(), typed.0.as_str()), (NAME, "{\"KEY\": \"hunter2\"}"));
+    assert!(!format!("{:?}", console.commands()).contains("hunter2"));
+    let console = listed().press("jju").press("/work/code<enter>");
+    assert!(matches!(&console.commands()[..], [Command::QuickDeploy { flock, path }]
+        if flock == NAME && path == "/work/code"));
+    // One of this machine takes a folder, and has no endpoint.
+    let console = listed().press("J");
+    assert!(console.said().iter().any(|said| said.contains("no endpoint")) && console.commands().is_empty());
+}
+
+#[test]
 fn the_queue_is_asked_only_of_the_flock_under_the_selection() {
     let depths = |console: &Console| {
         console.model.subscriptions().into_iter().filter(|sub| matches!(sub, Sub::Depth { .. })).count()

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::fetch::{expanded, problem, seen};
-use super::{profiles, stacks};
+use super::{by_api, profiles, stacks};
 use crate::app::deploy::{Source, Wish};
 use crate::app::effect::OpId;
 use crate::app::msg::{Done, SecretsDiff};
@@ -208,6 +208,8 @@ impl Carrier {
                 blocking(move || profiles::carry_out(&store, &command)).await
             }
             Command::Stack(command) => self.stack(command, tell).await,
+            Command::QuickDeploy { flock, path } => by_api::quick_deploy(&self.flocks, &flock, &path).await,
+            Command::BatchApi { flock, typed } => by_api::batch(&self.flocks, &flock, &typed).await,
             Command::Redrive { flock } => {
                 let open = self.flocks.open_to_change(&flock).await?;
                 let mut progress = |now: &Redrive| {
@@ -430,6 +432,15 @@ impl Carrier {
             Command::Stack(command) => {
                 let line = stacks::equivalent(command);
                 (command.word(), command.stack().flock(), Vec::new(), line)
+            }
+            Command::QuickDeploy { flock, path } => {
+                let folder = expanded(path);
+                let name = flocks::quick_deploy_name(&folder).unwrap_or_default();
+                let line = equivalent::quick_deploy(flock, &folder, &name);
+                ("quick deploy", flock.clone(), vec![name], line)
+            }
+            Command::BatchApi { flock, .. } => {
+                ("batch by API", flock.clone(), Vec::new(), equivalent::batch_api(flock))
             }
             Command::Redrive { flock } => {
                 ("dlq redrive", flock.clone(), Vec::new(), equivalent::redrive(flock))

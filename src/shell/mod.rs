@@ -11,6 +11,7 @@ mod profiles;
 pub mod recorder;
 pub mod terminal;
 
+mod by_api;
 mod carry;
 mod effects;
 mod fetch;
