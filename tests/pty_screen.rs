@@ -60,7 +60,7 @@ fn look_around(term: &mut Term) {
     term.press("<esc>").see("1 Overview");
     term.press("<esc>").see("esc shows all");
     term.press("<esc>").see("fine");
-    term.press("q").see("process");
+    term.press("q").see("payload/run.sh");
     term.press("q").see("Quit Shepard?");
     term.press("y").restored();
     assert_eq!(term.ended(), 0);
