@@ -55,6 +55,7 @@ pub(super) struct Begun {
 
 /// One change.
 #[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(not(feature = "account"), expect(dead_code, reason = "only the console reads a stream"))]
 pub(super) enum Change {
     /// The item is this now.
     Put(Item),
@@ -66,6 +67,7 @@ pub(super) enum Change {
 
 /// Why there are no changes.
 #[derive(Debug)]
+#[cfg_attr(not(feature = "account"), expect(dead_code, reason = "only the console reads a stream"))]
 pub(super) enum Lost {
     /// The place is gone, and with it what happened since.
     Gap,
