@@ -78,6 +78,15 @@ fn the_console_lists_the_flock_opens_its_jobs_and_shows_a_log() {
     term.see("meadow@us-east-1").see("ready").see(REGION);
     // Its table is read when it is opened, and not before.
     term.see("—");
+    // What jobs run without a deploy, by a line of input.
+    meadow.world.payload("payload", "true\n");
+    term.press("u").see("folder with a run.sh");
+    term.press("payload<enter>").see("1 file put");
+    let there = "print(client('s3').list_objects_v2(Bucket='meadow-quick')['Contents'][0]['Key'], end='')";
+    assert_eq!(meadow.account.python(there), "payload/run.sh");
+    // Jobs by API need a function, which this stack does not name.
+    term.press("J").see("JSON of one job");
+    term.press("{}<enter>").see("EndpointFunctionName");
     term.press("<enter>").see("waits.zip").see("failed.zip").see("poll ");
     term.press("/failed<enter>").gone("waits.zip");
     term.press("<enter>").see("the payload exited with 3");

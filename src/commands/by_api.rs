@@ -126,10 +126,7 @@ pub(super) async fn quick_deploy(context: &Context<'_>, arguments: cli::QuickDep
         None => flocks::quick_deploy_name(&arguments.folder)?,
     };
     let flock = context.open_to_change(arguments.flock.as_ref()).await?;
-    if let Some(aws) = flock.flock.aws() {
-        aws.need(aws.info.quick_deploy.as_ref(), "quick-deploy bucket", "QuickDeployBucketName")?;
-    }
-    let result = flocks::deploy(&flock.ports, &arguments.folder, &name).await;
+    let result = flocks::quick_deploy(&flock.flock, &arguments.folder, &name).await;
     let line = equivalent::quick_deploy(flock.name(), &arguments.folder, &name);
     context.journal("quick deploy", flock.name(), std::slice::from_ref(&name), &line, &result);
     let files = result?;

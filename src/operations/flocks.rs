@@ -11,6 +11,7 @@ use shepard_cloud::{Kind, Ports};
 use shepard_model::{Isolation, ObjectRef};
 
 use super::error::{OperationError, Result};
+use super::flock::Flock;
 use super::flock::is_aws;
 use super::jobs;
 use super::walk::walk;
@@ -266,6 +267,17 @@ pub fn usable_name(from: &Path, name: &str) -> Result<String> {
         return Err(OperationError::Usage(format!("{name:?} cannot be the name of a quick-deploy folder")));
     }
     Ok(name.to_owned())
+}
+
+/// Puts a folder where the jobs of a flock find it under a name; gives the number of files.
+///
+/// # Errors
+/// It is not known where that is, or a file cannot be read or written.
+pub async fn quick_deploy(flock: &Flock, from: &Path, name: &str) -> Result<u64> {
+    if let Some(aws) = flock.aws() {
+        aws.need(aws.info.quick_deploy.as_ref(), "quick-deploy bucket", "QuickDeployBucketName")?;
+    }
+    deploy(&flock.ports(), from, name).await
 }
 
 /// Copies a folder into the quick-deploy bucket; gives how many files. `run.sh` comes last, so that a folder that is there

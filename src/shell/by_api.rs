@@ -35,10 +35,7 @@ pub(super) async fn quick_deploy(opener: &Opener, flock: &str, path: &str) -> Re
     let folder = expanded(path);
     let name = flocks::quick_deploy_name(&folder)?;
     let open = opener.open_to_change(flock).await?;
-    if let Some(aws) = open.aws() {
-        aws.need(aws.info.quick_deploy.as_ref(), "quick-deploy bucket", "QuickDeployBucketName")?;
-    }
-    let files = flocks::deploy(&open.ports(), &folder, &name).await?;
+    let files = flocks::quick_deploy(&open, &folder, &name).await?;
     let files = if files == 1 { "1 file".to_owned() } else { format!("{files} files") };
     let text = format!("{files} put; a job runs them with \"QUICK_DEPLOY_DIRECTORY\": \"{name}\"");
     Ok(Done { text, failed: Vec::new(), path: None })
